@@ -1,0 +1,1 @@
+"""The bundle: the folder that training writes and the service reads, and their only contract."""

@@ -1,0 +1,19 @@
+"""File names inside `bundles/` and inside one bundle. Knows names alone."""
+
+from typing import Final
+
+FORMAT_VERSION: Final = 1
+
+CURRENT: Final = "CURRENT"
+SCRATCH_PREFIX: Final = ".writing-"
+
+MANIFEST: Final = "manifest.json"
+VIDEOS: Final = "videos.json"
+USERS: Final = "users.json"
+VECTORS: Final = "vectors.safetensors"
+FUSION: Final = "fusion.safetensors"
+INDEX: Final = "index.faiss"
+SEEN: Final = "seen.safetensors"
+METADATA: Final = "metadata.jsonl"
+
+REQUIRED: Final = (VIDEOS, USERS, VECTORS, FUSION, INDEX, SEEN)

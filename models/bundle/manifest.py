@@ -1,0 +1,83 @@
+"""What a bundle says of itself: identity, shapes, checksums, metrics. Knows JSON; opens no file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of the bundle."""
+
+    bytes: int
+    sha256: str
+
+
+class TensorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One tensor of a safetensors file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sizes of the fusion network, enough to build it before its weights are read."""
+
+    hidden_dims: tuple[int, ...]
+    output_dim: int
+    signal_hidden_dim: int
+    signal_dim: int
+    rank: int
+
+
+class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the search index was built, and the recall@20 it reached against exact search."""
+
+    kind: str
+    nprobe: int
+    recall_at_20: float
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The manifest of one bundle.
+
+    `vector_parts` names the column blocks of a vector in order (content, id, bias); a user's bias
+    column is 1, so one inner product scores all. `max_norm` is the longest trained video vector,
+    bias left out: no arrival may be longer. `log_position` is the event-log position that training
+    had read, None for none.
+    """
+
+    format_version: int
+    bundle_id: str
+    created_at: str
+    git_revision: str
+    dataset: str
+    training: dict[str, Any]
+    modalities: dict[str, int]
+    vector_parts: dict[str, int]
+    max_norm: float
+    fusion: FusionEntry
+    users: int
+    videos: int
+    index: IndexEntry
+    metrics: dict[str, Any]
+    files: dict[str, FileEntry]
+    tensors: dict[str, dict[str, TensorEntry]]
+    log_position: str | None = None
+
+    @property
+    def vector_dim(self) -> int:
+        """The width of every user and video vector, D."""
+        return sum(self.vector_parts.values())
+
+
+class VersionOnly(msgspec.Struct):
+    """The one field that every format version has; read first."""
+
+    format_version: int
+
+
+def describe_tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, TensorEntry]:
+    """Return the shape and dtype of each tensor, as the manifest records them."""
+    return {name: TensorEntry(array.shape, str(array.dtype)) for name, array in tensors.items()}

@@ -1,0 +1,215 @@
+"""Reads a bundle and refuses one that is not whole. Knows arrays and ids; never torch or faiss."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import layout
+from models.bundle.errors import BundleError, CorruptBundle, NoBundle, UnsupportedFormat
+from models.bundle.manifest import Manifest, VersionOnly, describe_tensors
+from models.bundle.tensors import map_tensors
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`)."""
+
+    folder: Path
+    manifest: Manifest
+    user_ids: list[str]
+    video_ids: list[str]
+    users: Floats
+    videos: Floats
+    seen_starts: Rows
+    seen_videos: Rows
+    popularity: Rows
+    feature_digests: Rows
+    metadata: list[dict[str, Any]]
+
+    @property
+    def bundle_id(self) -> str:
+        """The id, which is the folder's name."""
+        return self.manifest.bundle_id
+
+    @property
+    def index_file(self) -> Path:
+        """The serialised FAISS index over `videos`."""
+        return self.folder / layout.INDEX
+
+    @property
+    def fusion_file(self) -> Path:
+        """The weights of the fusion network and its feature scaling."""
+        return self.folder / layout.FUSION
+
+
+def read_current_id(root: Path) -> str:
+    """Return the id that CURRENT names.
+
+    Raises:
+        NoBundle: there is no CURRENT, or it names no folder beside it.
+    """
+    file = root / layout.CURRENT
+    try:
+        bundle_id = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoBundle(file, f"cannot be read: {error.__class__.__name__}") from error
+    if not bundle_id or bundle_id != Path(bundle_id).name or not (root / bundle_id).is_dir():
+        raise NoBundle(file, f"names {bundle_id[:80]!r}, which is no bundle here")
+    return bundle_id
+
+
+def list_bundle_ids(root: Path) -> list[str]:
+    """Return the ids under `root`, newest first."""
+    if not root.is_dir():
+        return []
+    found = (entry.name for entry in root.iterdir() if (entry / layout.MANIFEST).is_file())
+    return sorted((name for name in found if not name.startswith(".")), reverse=True)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read and verify the bundle at `folder`: version, checksums, shapes, finite vectors.
+
+    Raises:
+        NoBundle: the folder holds no manifest.
+        UnsupportedFormat: another format version.
+        CorruptBundle: a file is missing, altered, or does not fit the manifest.
+    """
+    manifest = _read_manifest(folder / layout.MANIFEST)
+    if manifest.bundle_id != folder.name:
+        raise CorruptBundle(
+            folder / layout.MANIFEST, f"is for {manifest.bundle_id!r}, found in {folder.name!r}"
+        )
+    _verify_files(folder, manifest)
+    tensors = {
+        name: _read_tensors(folder / name, manifest) for name in (layout.VECTORS, layout.SEEN)
+    }
+    bundle = Bundle(
+        folder=folder,
+        manifest=manifest,
+        user_ids=_read_ids(folder / layout.USERS, manifest.users),
+        video_ids=_read_ids(folder / layout.VIDEOS, manifest.videos),
+        users=tensors[layout.VECTORS]["users"],
+        videos=tensors[layout.VECTORS]["videos"],
+        seen_starts=tensors[layout.SEEN]["starts"],
+        seen_videos=tensors[layout.SEEN]["videos"],
+        popularity=tensors[layout.SEEN]["popularity"],
+        feature_digests=tensors[layout.SEEN]["feature_digests"],
+        metadata=_read_metadata(folder, manifest),
+    )
+    _verify_shapes(bundle)
+    return bundle
+
+
+def candidate_ids(root: Path) -> list[str]:
+    """Return the ids to try in order: the one CURRENT names, then the others, newest first.
+
+    Raises:
+        NoBundle: CURRENT is unusable and there is no other bundle.
+    """
+    others = list_bundle_ids(root)
+    try:
+        current = read_current_id(root)
+    except NoBundle:
+        if not others:
+            raise
+        return others
+    return [current, *(name for name in others if name != current)]
+
+
+def _read_manifest(file: Path) -> Manifest:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise NoBundle(file, f"cannot be read: {error.__class__.__name__}") from error
+    try:
+        version = msgspec.json.decode(raw, type=VersionOnly).format_version
+        if version != layout.FORMAT_VERSION:
+            raise UnsupportedFormat(
+                file, f"format_version is {version}, this program reads {layout.FORMAT_VERSION}"
+            )
+        return msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptBundle(file, str(error)) from error
+
+
+def _verify_files(folder: Path, manifest: Manifest) -> None:
+    for name in layout.REQUIRED:
+        if name not in manifest.files:
+            raise CorruptBundle(folder / layout.MANIFEST, f"lists no {name}")
+    for name, entry in manifest.files.items():
+        file = folder / name
+        if name != Path(name).name or not file.is_file():
+            raise CorruptBundle(file, "is missing")
+        if file.stat().st_size != entry.bytes:
+            raise CorruptBundle(file, f"is {file.stat().st_size} bytes, expected {entry.bytes}")
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != entry.sha256:
+            raise CorruptBundle(file, f"has SHA-256 {found[:12]}…, expected {entry.sha256[:12]}…")
+
+
+def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    tensors = map_tensors(file)
+    expected = manifest.tensors.get(file.name, {})
+    found = describe_tensors(tensors)
+    if found != expected:
+        raise CorruptBundle(file, f"holds {found}, the manifest says {expected}")
+    return tensors
+
+
+def _read_ids(file: Path, count: int) -> list[str]:
+    try:
+        ids = msgspec.json.decode(file.read_bytes(), type=list[str])
+    except msgspec.DecodeError as error:
+        raise CorruptBundle(file, str(error)) from error
+    if len(ids) != count or len(set(ids)) != count:
+        raise CorruptBundle(file, f"holds {len(set(ids))} distinct ids, expected {count}")
+    return ids
+
+
+def _read_metadata(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
+    if layout.METADATA not in manifest.files:
+        return [{} for _ in range(manifest.videos)]
+    file = folder / layout.METADATA
+    try:
+        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    except ValueError as error:
+        raise CorruptBundle(file, str(error)) from error
+    if len(rows) != manifest.videos:
+        raise CorruptBundle(file, f"holds {len(rows)} rows, expected {manifest.videos}")
+    return rows
+
+
+def _verify_shapes(bundle: Bundle) -> None:
+    manifest, vectors = bundle.manifest, bundle.folder / layout.VECTORS
+    expected = {
+        "users": (manifest.users, manifest.vector_dim),
+        "videos": (manifest.videos, manifest.vector_dim),
+    }
+    for name, shape in expected.items():
+        array = getattr(bundle, name)
+        if array.shape != shape or array.dtype != np.float32:
+            raise CorruptBundle(
+                vectors, f"{name} is {array.dtype} {array.shape}, expected float32 {shape}"
+            )
+        if not np.isfinite(array).all():
+            raise CorruptBundle(vectors, f"{name} holds values that are not finite")
+    starts, rows, seen = bundle.seen_starts, bundle.seen_videos, bundle.folder / layout.SEEN
+    if starts.shape != (manifest.users + 1,):
+        raise CorruptBundle(seen, f"starts is {starts.shape}, expected ({manifest.users + 1},)")
+    for name in ("popularity", "feature_digests"):
+        if getattr(bundle, name).shape != (manifest.videos,):
+            raise CorruptBundle(seen, f"{name} is not ({manifest.videos},)")
+    if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
+        raise CorruptBundle(seen, "starts do not divide the seen videos")
+    if len(rows) and not 0 <= rows.min() <= rows.max() < manifest.videos:
+        raise CorruptBundle(seen, f"names video rows beyond {manifest.videos}")

@@ -1,0 +1,166 @@
+"""Writes a bundle: whole, durable and then current, or not at all. Knows arrays; never torch."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from models.bundle import layout
+from models.bundle.manifest import (
+    FileEntry,
+    FusionEntry,
+    IndexEntry,
+    Manifest,
+    describe_tensors,
+)
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class BundleContent:
+    """All that goes into a bundle.
+
+    `users: (U, D)`, `videos: (V, D)` float32; `seen_starts: (U + 1,)` and `seen_videos` are the CSR
+    of training interactions; `popularity: (V,)` counts them; `feature_digests: (V,)` tell the features
+    of each video (see `models.bundle.digest`); `index` is the serialised FAISS index.
+    """
+
+    user_ids: list[str]
+    video_ids: list[str]
+    users: Floats
+    videos: Floats
+    vector_parts: dict[str, int]
+    modalities: dict[str, int]
+    fusion_sizes: FusionEntry
+    fusion_tensors: Mapping[str, Floats]
+    index: NDArray[np.uint8]
+    index_entry: IndexEntry
+    seen_starts: Rows
+    seen_videos: Rows
+    popularity: Rows
+    feature_digests: Rows
+    dataset: str
+    git_revision: str
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+    log_position: str | None = None
+
+
+def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) -> str:
+    """Write a bundle under `root`, make it CURRENT and return its id.
+
+    Everything is written into a scratch folder and fsynced, then renamed; a crash at any point
+    leaves the former CURRENT in place and at worst a scratch folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=layout.SCRATCH_PREFIX, dir=root))
+    try:
+        tensors = _write_files(scratch, content)
+        files = {file.name: _entry(file) for file in sorted(scratch.iterdir())}
+        digest = hashlib.sha256("".join(entry.sha256 for entry in files.values()).encode())
+        bundle_id = f"{created_at:%Y%m%dT%H%M%S}-{digest.hexdigest()[:10]}"
+        manifest = _manifest(content, bundle_id, created_at, files, tensors)
+        formatted = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        (scratch / layout.MANIFEST).write_bytes(formatted + b"\n")
+        for file in scratch.iterdir():
+            file.chmod(0o644)
+            _fsync(file)
+        scratch.chmod(0o755)
+        _fsync(scratch)
+        scratch.rename(root / bundle_id)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    _fsync(root)
+    make_current(root, bundle_id)
+    return bundle_id
+
+
+def make_current(root: Path, bundle_id: str) -> None:
+    """Point CURRENT at `bundle_id`, durably and in one rename."""
+    handle, name = tempfile.mkstemp(prefix=layout.SCRATCH_PREFIX, dir=root)
+    with os.fdopen(handle, "w") as file:
+        file.write(f"{bundle_id}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).chmod(0o644)
+    Path(name).replace(root / layout.CURRENT)
+    _fsync(root)
+
+
+def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
+    groups: dict[str, Mapping[str, NDArray[Any]]] = {
+        layout.VECTORS: {"users": content.users, "videos": content.videos},
+        layout.FUSION: content.fusion_tensors,
+        layout.SEEN: {
+            "starts": content.seen_starts,
+            "videos": content.seen_videos,
+            "popularity": content.popularity,
+            "feature_digests": content.feature_digests,
+        },
+    }
+    for name, tensors in groups.items():
+        save_file({key: np.ascontiguousarray(a) for key, a in tensors.items()}, folder / name)
+    (folder / layout.USERS).write_text(json.dumps(content.user_ids, ensure_ascii=False), "utf-8")
+    (folder / layout.VIDEOS).write_text(json.dumps(content.video_ids, ensure_ascii=False), "utf-8")
+    (folder / layout.INDEX).write_bytes(content.index.tobytes())
+    if content.metadata:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in content.metadata)
+        (folder / layout.METADATA).write_text("".join(lines), "utf-8")
+    return {name: describe_tensors(tensors) for name, tensors in groups.items()}
+
+
+def _manifest(
+    content: BundleContent,
+    bundle_id: str,
+    created_at: datetime,
+    files: dict[str, FileEntry],
+    tensors: dict[str, Any],
+) -> Manifest:
+    parts = content.vector_parts
+    plain = content.videos[:, : sum(parts.values()) - parts.get("bias", 0)]
+    return Manifest(
+        format_version=layout.FORMAT_VERSION,
+        bundle_id=bundle_id,
+        created_at=created_at.isoformat(),
+        git_revision=content.git_revision,
+        dataset=content.dataset,
+        training=content.training,
+        modalities=content.modalities,
+        vector_parts=parts,
+        max_norm=float(np.linalg.norm(plain, axis=1).max(initial=0.0)),
+        fusion=content.fusion_sizes,
+        users=len(content.user_ids),
+        videos=len(content.video_ids),
+        index=content.index_entry,
+        metrics=content.metrics,
+        files=files,
+        tensors=tensors,
+        log_position=content.log_position,
+    )
+
+
+def _entry(file: Path) -> FileEntry:
+    with file.open("rb") as stream:
+        return FileEntry(file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

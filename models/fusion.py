@@ -1,0 +1,92 @@
+"""Turns the modality features of a video into its content vector.
+
+The one network behind both trained videos and arrivals. Knows features; nothing of users or ids.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.meta_layer import LowRankMetaLayer
+from models.modality import Modality, in_order
+
+# Standardised features are cut here, so one absurd value cannot carry a video to every top rank.
+FEATURE_LIMIT = 6.0
+# A column that moves less than this is dead; it is centred and left alone.
+SMALLEST_SCALE = 1e-6
+
+
+class MetaFusion(nn.Module):
+    """The paper's dynamic multimodal fusion: a video's features parameterise its own network.
+
+    A meta information extractor reads all features and gives the signal s (S wide, unbounded); a
+    stack of meta layers steered by s maps the features to the output, LeakyReLU between.
+    A missing modality is replaced by a learned block of its own.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        feature_dims: Mapping[Modality, int],
+        *,
+        hidden_dims: Sequence[int],
+        output_dim: int,
+        signal_hidden_dim: int,
+        signal_dim: int,
+        rank: int,
+    ) -> None:
+        """Build the network for features as wide as `feature_dims` says, joined in modality order."""
+        super().__init__()
+        self.modalities = in_order(feature_dims)
+        self.widths = [feature_dims[modality] for modality in self.modalities]
+        feature_dim = sum(self.widths)
+        self.register_buffer("mean", torch.zeros(feature_dim))
+        self.register_buffer("scale", torch.ones(feature_dim))
+        self.missing = nn.Parameter(torch.zeros(feature_dim))
+        self.extractor = nn.Sequential(
+            nn.Linear(feature_dim, signal_hidden_dim),
+            nn.ReLU(),
+            nn.Linear(signal_hidden_dim, signal_dim),
+        )
+        dims = [feature_dim, *hidden_dims, output_dim]
+        self.layers = nn.ModuleList(
+            LowRankMetaLayer(fan_in, fan_out, signal_dim=signal_dim, rank=rank)
+            for fan_in, fan_out in zip(dims, dims[1:], strict=False)
+        )
+
+    def learn_scaling(self, features: Tensor, present: Tensor) -> None:
+        """Take each column's mean and deviation from `features: (V, F)` where `present: (V, M)`.
+
+        Sums run in float64: raw features may come as float16, whose sums overflow.
+        """
+        known = self._widen(present).double()
+        count = known.sum(0).clamp(min=1)
+        values = features.double() * known
+        mean = values.sum(0) / count
+        deviation = ((values - mean * known).square().sum(0) / count).sqrt()
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(deviation < SMALLEST_SCALE, 1.0, deviation))
+
+    def standardise(self, features: Tensor, present: Tensor) -> Tensor:
+        """Centre and scale raw `features: (B, F)`; the blocks absent in `present: (B, M)` become 0."""
+        scaled = ((features - self.mean) / self.scale).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+        return torch.where(self._widen(present), scaled, 0.0)
+
+    def forward(self, standardised: Tensor, present: Tensor) -> Tensor:
+        """Fuse `standardised: (B, F)`, with `present: (B, M)` saying which blocks are known: (B, D)."""
+        inputs = torch.where(self._widen(present), standardised, self.missing)
+        signal = self.extractor(inputs)
+        for depth, layer in enumerate(self.layers):
+            if depth:
+                inputs = nn.functional.leaky_relu(inputs, 0.01)
+            inputs = layer(inputs, signal)
+        return inputs
+
+    def _widen(self, present: Tensor) -> Tensor:
+        """Spread `present: (B, M)` over the columns of each block: (B, F)."""
+        return present.repeat_interleave(
+            torch.tensor(self.widths, device=present.device), dim=1, output_size=self.mean.numel()
+        )

@@ -1,0 +1,75 @@
+"""Fuses the features of arriving videos with the bundle's network. The one file that touches torch."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from models.arrival import arrival_vectors
+from models.bundle.errors import CorruptBundle
+from models.bundle.reader import Bundle
+from models.fusion import MetaFusion
+from models.modality import in_order
+
+Floats = NDArray[np.float32]
+Features = Mapping[str, Floats]
+
+# One small network on a machine shared with the event loop: a second thread costs more than it gives.
+torch.set_num_threads(1)
+
+
+class Fuser:
+    """The trained fusion network of one bundle, ready for arrivals."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Build the network and read its weights.
+
+        Raises:
+            CorruptBundle: the weights do not fit the sizes in the manifest.
+        """
+        manifest = bundle.manifest
+        sizes = manifest.fusion
+        self.modalities = in_order(manifest.modalities)
+        self.widths = {name: manifest.modalities[name] for name in self.modalities}
+        self._parts, self._max_norm = manifest.vector_parts, manifest.max_norm
+        self._fusion = MetaFusion(
+            self.widths,
+            hidden_dims=sizes.hidden_dims,
+            output_dim=sizes.output_dim,
+            signal_hidden_dim=sizes.signal_hidden_dim,
+            signal_dim=sizes.signal_dim,
+            rank=sizes.rank,
+        )
+        try:
+            self._fusion.load_state_dict(load_file(bundle.fusion_file))
+        except (RuntimeError, SafetensorError) as error:
+            raise CorruptBundle(bundle.fusion_file, str(error)) from error
+        self._fusion.eval()
+
+    def fits(self, features: Features) -> bool:
+        """Tell whether the network knows these modalities at these widths, and at least one is there."""
+        return any(values.any() for values in features.values()) and all(
+            values.shape == (self.widths.get(name, -1),)  # type: ignore[call-overload] # foreign names
+            for name, values in features.items()
+        )
+
+    def fuse(self, videos: Sequence[Features]) -> Floats:
+        """Return the vectors of `videos` in one forward pass: (B, D). An all-zero modality is absent."""
+        blocks, present = [], np.zeros((len(videos), len(self.modalities)), dtype=bool)
+        for column, name in enumerate(self.modalities):
+            block = np.zeros((len(videos), self.widths[name]), dtype=np.float32)
+            for row, features in enumerate(videos):
+                if name in features:
+                    block[row] = features[name]
+            blocks.append(block)
+            present[:, column] = block.any(axis=1)
+        return arrival_vectors(
+            self._fusion,
+            torch.from_numpy(np.concatenate(blocks, axis=1)),
+            torch.from_numpy(present),
+            vector_parts=self._parts,
+            max_norm=self._max_norm,
+        ).numpy()

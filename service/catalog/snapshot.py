@@ -1,0 +1,86 @@
+"""The frozen view of one bundle: ids, rows, vectors and index. Knows nothing of what came after it."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from models.bundle.reader import Bundle
+from models.ids import UserId, VideoId
+from service.catalog.fusing import Fuser
+from service.catalog.index import FaissIndex, Floats, Rows, UserRow, VideoRow
+
+
+class Snapshot:
+    """A loaded bundle. Building one may fail and nothing has changed; once built it never does."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Open the index, build the fusion network and the id tables.
+
+        Raises:
+            CorruptBundle: the index or the network does not fit the manifest.
+        """
+        self.bundle = bundle
+        self.manifest = bundle.manifest
+        self.vectors: Floats = bundle.videos
+        self.index = FaissIndex.open(
+            bundle.index_file,
+            shape=(bundle.manifest.videos, bundle.manifest.vector_dim),
+            nprobe=bundle.manifest.index.nprobe,
+        )
+        self.fuser = Fuser(bundle)
+        self._rows = {video_id: row for row, video_id in enumerate(bundle.video_ids)}
+        self._user_rows = {user_id: row for row, user_id in enumerate(bundle.user_ids)}
+
+    @property
+    def bundle_id(self) -> str:
+        """The id of the bundle."""
+        return self.manifest.bundle_id
+
+    def video_row(self, video_id: VideoId) -> VideoRow | None:
+        """Return the row of a trained video."""
+        row = self._rows.get(video_id)
+        return None if row is None else VideoRow(row)
+
+    def user_row(self, user_id: UserId) -> UserRow | None:
+        """Return the row of a trained user."""
+        row = self._user_rows.get(user_id)
+        return None if row is None else UserRow(row)
+
+    def video_id(self, row: VideoRow) -> VideoId:
+        """Return the id of a trained video."""
+        return VideoId(self.bundle.video_ids[row])
+
+    def metadata(self, row: VideoRow) -> dict[str, Any]:
+        """Return the metadata the bundle holds of a video."""
+        return self.bundle.metadata[row]
+
+    def user_vector(self, row: UserRow) -> Floats:
+        """Return the vector of a trained user: (D,)."""
+        return np.asarray(self.bundle.users[row])
+
+    def seen(self, row: UserRow) -> Rows:
+        """Return the video rows that a user met in training, ascending."""
+        starts = self.bundle.seen_starts
+        return np.asarray(self.bundle.seen_videos[starts[row] : starts[row + 1]])
+
+    @cached_property
+    def popular(self) -> Rows:
+        """All video rows, most training interactions first, ties by row."""
+        return np.argsort(-self.bundle.popularity, kind="stable")
+
+    @cached_property
+    def unbiased_dim(self) -> int:
+        """How many leading columns of a vector tell what a video is like; the rest is bias."""
+        return self.manifest.vector_dim - self.manifest.vector_parts["bias"]
+
+    @cached_property
+    def norms(self) -> Floats:
+        """The length of each video vector, bias left out, never zero: (V,)."""
+        return safe_norms(self.vectors[:, : self.unbiased_dim])
+
+
+def safe_norms(vectors: Floats) -> Floats:
+    """Return the row lengths of `vectors: (N, D)`, zero replaced by one: (N,)."""
+    norms = np.linalg.norm(vectors, axis=1)
+    return np.where(norms == 0, np.float32(1), norms)

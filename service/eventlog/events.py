@@ -1,0 +1,57 @@
+"""The events and their encoding. Knows what happened; nothing of where it is kept or what follows."""
+
+from typing import Any, Literal, get_args
+
+import msgspec
+
+Kind = Literal["view", "like", "share", "follow", "skip", "dislike"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class VideoUpserted(msgspec.Struct, frozen=True, tag="video_upserted", kw_only=True):
+    """A video arrived or was replaced. `features[m]` are raw little-endian float32 bytes.
+
+    Raw features, not vectors: a new bundle with another network fuses the same arrivals again.
+    """
+
+    video_id: str
+    features: dict[str, bytes]
+    metadata: dict[str, Any]
+    recorded_at: float
+
+
+class VideoDeleted(msgspec.Struct, frozen=True, tag="video_deleted", kw_only=True):
+    """A video is gone."""
+
+    video_id: str
+    recorded_at: float
+
+
+class InteractionRecorded(msgspec.Struct, frozen=True, tag="interaction_recorded", kw_only=True):
+    """A user met a video. `timestamp` is when, in seconds, as the client said it."""
+
+    user_id: str
+    video_id: str
+    kind: Kind
+    timestamp: float
+    recorded_at: float
+
+
+Event = VideoUpserted | VideoDeleted | InteractionRecorded
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as MessagePack."""
+    return _encoder.encode(event)
+
+
+def decode(payload: bytes) -> Event:
+    """Return the event in `payload`.
+
+    Raises:
+        msgspec.DecodeError: the payload is no event this program knows.
+    """
+    return _decoder.decode(payload)

@@ -1,0 +1,1 @@
+"""The offline program: data in, a bundle out. Knows nothing of HTTP or of the service."""

@@ -1,0 +1,109 @@
+"""A dataset in memory: who watched what, and what each video looks, sounds and reads like.
+
+Knows rows and ids; nothing of files (see `training.data.folder`) or of models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.modality import Modality, in_order
+
+Split = Literal["train", "val", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+class Csr(NamedTuple):
+    """For each user row, its video rows: `videos[starts[u]:starts[u + 1]]`, ascending."""
+
+    starts: Rows
+    videos: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """User rows and video rows that met, `users: (N,)` beside `videos: (N,)`; no pair twice."""
+
+    users: Rows
+    videos: Rows
+
+    def __len__(self) -> int:
+        """Return the number of interactions."""
+        return len(self.users)
+
+    def joined(self, other: "Interactions") -> "Interactions":
+        """Return these and the `other` ones."""
+        return Interactions(
+            np.concatenate([self.users, other.users]), np.concatenate([self.videos, other.videos])
+        )
+
+    def by_user(self, users: int) -> Csr:
+        """Group by user: the CSR over `users` user rows."""
+        order = np.lexsort((self.videos, self.users))
+        counts = np.bincount(self.users, minlength=users)
+        return Csr(np.concatenate([[0], np.cumsum(counts)]), self.videos[order])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Interactions in three splits, and one feature matrix per modality.
+
+    `features[m]: (V, F_m)` float32; an all-zero row says that the video lacks modality m.
+    `metadata[i]` holds the JSON-ready metadata of video row i (title, tags, uploader, published_at).
+    """
+
+    name: str
+    user_ids: list[str]
+    video_ids: list[str]
+    train: Interactions
+    val: Interactions
+    test: Interactions
+    features: Mapping[Modality, Floats]
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+
+    def interactions(self, split: Split) -> Interactions:
+        """Return the interactions of one split."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    @property
+    def users(self) -> int:
+        """The number of users, U."""
+        return len(self.user_ids)
+
+    @property
+    def videos(self) -> int:
+        """The number of videos, V."""
+        return len(self.video_ids)
+
+    @property
+    def feature_dims(self) -> dict[Modality, int]:
+        """The width of each modality's features, in joining order."""
+        return {m: self.features[m].shape[1] for m in in_order(self.features)}
+
+    @cached_property
+    def joined_features(self) -> Floats:
+        """All modalities side by side in joining order: (V, F)."""
+        return np.concatenate([self.features[m] for m in in_order(self.features)], axis=1)
+
+    @cached_property
+    def present(self) -> Mask:
+        """Which modalities each video has: (V, M), in joining order."""
+        return np.stack([self.features[m].any(axis=1) for m in in_order(self.features)], axis=1)
+
+    @cached_property
+    def popularity(self) -> Rows:
+        """Training interactions per video: (V,)."""
+        return np.bincount(self.train.videos, minlength=self.videos)
+
+    @property
+    def cold(self) -> Mask:
+        """Videos without any training interaction: (V,)."""
+        return self.popularity == 0

@@ -1,0 +1,357 @@
+"""The canonical dataset folder on disk: read with every fault named, written whole or not at all.
+
+    dataset.json           {"format_version": 1, "name": ..., "accept": [...]}
+    interactions.parquet   user_id, video_id: string; optional timestamp: int64 seconds, split: string
+    videos.parquet         video_id: string; optional title, uploader, published_at: string, tags: list
+    visual.npy acoustic.npy textual.npy     any of them: (V, F) float, row i = row i of videos.parquet;
+                                            an all-zero row says that the video lacks the modality
+
+`accept` lists findings that the owner of the data has seen and wants trained on all the same.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from models.ids import fault_in_id
+from models.modality import MODALITIES, Modality
+from training.data.dataset import SPLITS, Dataset, Floats, Interactions
+from training.data.split import split_by_user
+from training.errors import InvalidDataset, TrainingError
+
+FORMAT_VERSION: Final = 1
+# Findings that stop training until `accept` in dataset.json names them.
+CONSTANT_COLUMNS: Final = "constant_columns"
+USERS_WITHOUT_TRAINING: Final = "users_without_training"
+ACCEPTABLE: Final = (CONSTANT_COLUMNS, USERS_WITHOUT_TRAINING)
+METADATA: Final = ("title", "tags", "uploader", "published_at")
+MAX_FAULTS_SHOWN: Final = 5
+
+
+class _Faults:
+    """Collects what is wrong, so that a person mends it in one go."""
+
+    def __init__(self, accepted: Iterable[str] = ()) -> None:
+        self.found: list[str] = []
+        self.accepted = set(accepted)
+
+    def add(self, file: str, text: str) -> None:
+        self.found.append(f"{file}: {text}")
+
+    def add_rows(self, file: str, rows: Iterable[int], text: str) -> None:
+        rows = list(rows)
+        shown = ", ".join(str(row) for row in rows[:MAX_FAULTS_SHOWN])
+        more = f" and {len(rows) - MAX_FAULTS_SHOWN} more" if len(rows) > MAX_FAULTS_SHOWN else ""
+        if rows:
+            self.add(file, f"row{'s' if len(rows) > 1 else ''} {shown}{more}: {text}")
+
+    def add_acceptable(self, finding: str, file: str, text: str) -> None:
+        if finding not in self.accepted:
+            remedy = f'mend it, or put "accept": ["{finding}"] into dataset.json to train anyway'
+            self.add(file, f"{text} ({remedy})")
+
+    def stop(self) -> None:
+        if self.found:
+            raise InvalidDataset(self.found)
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read and validate a dataset folder.
+
+    Features come back as float32. Interactions without a split column are split 80/10/10 a user.
+
+    Raises:
+        InvalidDataset: with every fault found, each naming file, row and what is wrong.
+    """
+    header = _read_header(folder)
+    faults = _Faults(header.get("accept", []))
+    videos = _read_table(folder, "videos.parquet", ["video_id"], faults)
+    interactions = _read_table(folder, "interactions.parquet", ["user_id", "video_id"], faults)
+    faults.stop()
+    _check_ids(videos, "video_id", "videos.parquet", faults)
+    _check_ids(interactions, "user_id", "interactions.parquet", faults)
+    _check_unique(videos["video_id"], faults)
+    features = _read_features(folder, len(videos), faults)
+    faults.stop()
+    user_ids, splits = _read_interactions(interactions, videos["video_id"], faults)
+    faults.stop()
+    dataset = Dataset(
+        name=str(header.get("name", folder.name)),
+        user_ids=user_ids,
+        video_ids=videos["video_id"].to_pylist(),
+        train=splits[0],
+        val=splits[1],
+        test=splits[2],
+        features=features,
+        metadata=_read_metadata(videos),
+    )
+    _check_whole(dataset, faults)
+    faults.stop()
+    return dataset
+
+
+def write_dataset(
+    folder: Path, dataset: Dataset, *, accept: Iterable[str] = (), times: Any = None
+) -> None:
+    """Write `dataset` as a folder that must not exist yet; nothing is left behind on failure.
+
+    `times`: optional (N,) seconds of the train, val and test interactions in that order.
+
+    Raises:
+        TrainingError: the folder exists already.
+    """
+    if folder.exists():
+        raise TrainingError(f"{folder} exists already; choose another folder or remove it first")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        header = {"format_version": FORMAT_VERSION, "name": dataset.name, "accept": sorted(accept)}
+        (scratch / "dataset.json").write_text(json.dumps(header, indent=2) + "\n")
+        pq.write_table(_interaction_table(dataset, times), scratch / "interactions.parquet")
+        pq.write_table(_video_table(dataset), scratch / "videos.parquet")
+        for modality, matrix in dataset.features.items():
+            np.save(scratch / f"{modality}.npy", matrix)
+        scratch.chmod(0o755)
+        os.rename(scratch, folder)  # noqa: PTH104 - fails if the folder has appeared meanwhile
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def users_without_training(dataset: Dataset) -> int:
+    """Count the users who appear in val or test alone: nothing personal can be learnt of them."""
+    return dataset.users - len(np.unique(dataset.train.users))
+
+
+def constant_columns(matrix: Floats) -> list[int]:
+    """Return the columns of `matrix: (V, F)` that hold one value in every row that is not all zero."""
+    known = matrix[matrix.any(axis=1)]
+    return np.flatnonzero(known.min(axis=0) == known.max(axis=0)).tolist() if len(known) else []
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    file = folder / "dataset.json"
+    try:
+        header = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise InvalidDataset([f"{file} is missing: {folder} is no dataset folder"]) from None
+    except ValueError as error:
+        raise InvalidDataset([f"{file} is not JSON: {error}"]) from error
+    if not isinstance(header, dict) or header.get("format_version") != FORMAT_VERSION:
+        found = header.get("format_version") if isinstance(header, dict) else header
+        raise InvalidDataset([f"{file}: format_version must be {FORMAT_VERSION}, found {found!r}"])
+    unknown = set(header.get("accept", [])).difference(ACCEPTABLE)
+    if unknown:
+        raise InvalidDataset(
+            [f"{file}: accept holds {sorted(unknown)}, known are {list(ACCEPTABLE)}"]
+        )
+    return header
+
+
+def _read_table(folder: Path, name: str, columns: list[str], faults: _Faults) -> pa.Table:
+    try:
+        table = pq.read_table(folder / name)
+    except FileNotFoundError:
+        faults.add(name, f"is missing in {folder}")
+        return pa.table({})
+    except (pa.ArrowInvalid, OSError) as error:
+        faults.add(name, f"is not a readable parquet file: {error}")
+        return pa.table({})
+    for column in columns:
+        if column not in table.column_names:
+            faults.add(name, f"has no column {column!r}, found {table.column_names}")
+        elif not _is_text(table[column].type):
+            faults.add(name, f"column {column!r} must be string, found {table[column].type}")
+    return table
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _check_ids(table: pa.Table, column: str, name: str, faults: _Faults) -> None:
+    texts = table[column]
+    faults.add_rows(name, np.flatnonzero(pc.is_null(texts)).tolist(), f"{column} is null")
+    for text in texts.unique().to_pylist():
+        fault = None if text is None else fault_in_id(text)
+        if fault:
+            rows = np.flatnonzero(pc.fill_null(pc.equal(texts, text), fill_value=False)).tolist()
+            faults.add_rows(name, rows, f"{column} {text[:80]!r} {fault}")
+
+
+def _check_unique(ids: pa.ChunkedArray, faults: _Faults) -> None:
+    codes = pc.dictionary_encode(ids).combine_chunks().indices.to_numpy(zero_copy_only=False)
+    first, counts = np.unique(codes, return_index=True, return_counts=True)[1:]
+    for start in first[counts > 1][:MAX_FAULTS_SHOWN]:
+        rows = np.flatnonzero(codes == codes[start]).tolist()
+        faults.add_rows("videos.parquet", rows, f"video_id {ids[start].as_py()!r} more than once")
+
+
+def _read_features(folder: Path, videos: int, faults: _Faults) -> dict[Modality, Floats]:
+    features: dict[Modality, Floats] = {}
+    for modality in MODALITIES:
+        file = folder / f"{modality}.npy"
+        if file.exists():
+            matrix = read_matrix(file, faults.found)
+            if matrix is not None:
+                _check_features(file.name, matrix, videos, faults)
+                features[modality] = matrix
+    if not features and not faults.found:
+        faults.add(str(folder), f"holds no features: expected any of {list(MODALITIES)} as .npy")
+    return features
+
+
+def read_matrix(file: Path, faults: list[str]) -> Floats | None:
+    """Read a float matrix as float32, or add to `faults` why it cannot be had."""
+    try:
+        matrix = np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        faults.append(f"{file.name}: is not a plain .npy array: {error}")
+        return None
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":  # noqa: PLR2004
+        what = f"{matrix.dtype} of shape {matrix.shape}" if hasattr(matrix, "shape") else "no array"
+        faults.append(f"{file.name}: must be a 2-d float array (videos, width), found {what}")
+        return None
+    if matrix.shape[1] == 0:
+        faults.append(f"{file.name}: has no columns")
+        return None
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf here, named below
+        return matrix.astype(np.float32)
+
+
+def _check_features(name: str, matrix: Floats, videos: int, faults: _Faults) -> None:
+    if len(matrix) != videos:
+        faults.add(name, f"has {len(matrix)} rows, expected {videos}, one a row of videos.parquet")
+        return
+    bad = np.argwhere(~np.isfinite(matrix))
+    if len(bad):
+        row, column = bad[0]
+        faults.add(
+            name,
+            f"row {row}, column {column}: {matrix[row, column]} is not a finite float32 "
+            f"({len(bad)} such values in {len(np.unique(bad[:, 0]))} rows)",
+        )
+        return
+    if not matrix.any():
+        faults.add(name, "every row is all zero, so no video has this modality; remove the file")
+        return
+    constant = constant_columns(matrix)
+    if constant:
+        shown = ", ".join(map(str, constant[:MAX_FAULTS_SHOWN]))
+        text = f"{len(constant)} columns hold one value in every row: {shown}"
+        faults.add_acceptable(CONSTANT_COLUMNS, name, text)
+
+
+def _read_interactions(
+    table: pa.Table, video_ids: pa.ChunkedArray, faults: _Faults
+) -> tuple[list[str], list[Interactions]]:
+    name = "interactions.parquet"
+    encoded = pc.dictionary_encode(table["user_id"]).combine_chunks()
+    users = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    found = pc.index_in(table["video_id"], value_set=video_ids.combine_chunks())
+    unknown = np.flatnonzero(pc.is_null(found))
+    if len(unknown):
+        example = table["video_id"][unknown[0]].as_py()
+        text = f"video_id {example!r} is not in videos.parquet"
+        faults.add_rows(name, unknown.tolist(), text)
+        return [], []
+    videos = found.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
+    _check_pairs(users, videos, table, faults)
+    split = _read_split(table, users, faults)
+    parts = [Interactions(users[split == part], videos[split == part]) for part in SPLITS]
+    return encoded.dictionary.to_pylist(), parts
+
+
+def _check_pairs(users: Any, videos: Any, table: pa.Table, faults: _Faults) -> None:
+    order = np.lexsort((videos, users))
+    same = (np.diff(users[order]) == 0) & (np.diff(videos[order]) == 0)
+    repeats = np.flatnonzero(same)
+    for place in repeats[:MAX_FAULTS_SHOWN]:
+        first, second = sorted(order[place : place + 2].tolist())
+        pair = f"{table['user_id'][first].as_py()!r}, {table['video_id'][first].as_py()!r}"
+        faults.add(
+            "interactions.parquet",
+            f"row {second}: repeats row {first} ({pair}); {len(repeats)} duplicate pairs in all",
+        )
+
+
+def _read_split(table: pa.Table, users: Any, faults: _Faults) -> Any:
+    times = _read_times(table, faults)
+    if "split" not in table.column_names:
+        return np.array(split_by_user(users, times, np.random.default_rng(0)))
+    split = np.array(table["split"].to_pylist(), dtype=object)
+    bad = np.flatnonzero(~np.isin(split, SPLITS))
+    if len(bad):
+        text = f"split must be one of {list(SPLITS)}, found {split[bad[0]]!r}"
+        faults.add_rows("interactions.parquet", bad.tolist(), text)
+    elif not (split == "train").any():
+        faults.add("interactions.parquet", "has no row in the train split")
+    return split
+
+
+def _read_times(table: pa.Table, faults: _Faults) -> Any:
+    if "timestamp" not in table.column_names:
+        return None
+    column = table["timestamp"]
+    if not pa.types.is_integer(column.type):
+        faults.add(
+            "interactions.parquet", f"timestamp must be int64 seconds, found {column.type}"
+        )
+        return None
+    return pc.fill_null(column, 0).to_numpy()
+
+
+def _read_metadata(videos: pa.Table) -> list[dict[str, Any]]:
+    known = [column for column in METADATA if column in videos.column_names]
+    return [
+        {key: value for key, value in row.items() if value is not None}
+        for row in videos.select(known).to_pylist()
+    ] or [{} for _ in range(len(videos))]
+
+
+def _check_whole(dataset: Dataset, faults: _Faults) -> None:
+    bare = np.flatnonzero(~dataset.present.any(axis=1)).tolist()
+    faults.add_rows(
+        "videos.parquet", bare, "the video has no modality at all (all feature rows are zero)"
+    )
+    without = users_without_training(dataset)
+    if without:
+        text = f"{without} users have no interaction in the train split"
+        faults.add_acceptable(USERS_WITHOUT_TRAINING, "interactions.parquet", text)
+
+
+def _interaction_table(dataset: Dataset, times: Any) -> pa.Table:
+    parts = [dataset.interactions(split) for split in SPLITS]
+    users = np.concatenate([part.users for part in parts])
+    videos = np.concatenate([part.videos for part in parts])
+    columns = {
+        "user_id": pa.array(dataset.user_ids, pa.string()).take(users),
+        "video_id": pa.array(dataset.video_ids, pa.string()).take(videos),
+        "split": pa.array(np.repeat(SPLITS, [len(part) for part in parts]), pa.string()),
+    }
+    if times is not None:
+        columns["timestamp"] = pa.array(times, pa.int64())
+    return pa.table(columns)
+
+
+def _video_table(dataset: Dataset) -> pa.Table:
+    rows = dataset.metadata or [{} for _ in dataset.video_ids]
+    schema = pa.schema(
+        [
+            ("video_id", pa.string()),
+            ("title", pa.string()),
+            ("tags", pa.list_(pa.string())),
+            ("uploader", pa.string()),
+            ("published_at", pa.string()),
+        ]
+    )
+    pairs = zip(dataset.video_ids, rows, strict=True)
+    return pa.Table.from_pylist([{"video_id": i, **row} for i, row in pairs], schema)

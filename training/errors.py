@@ -1,0 +1,18 @@
+"""What can be wrong with what a person gave the trainer."""
+
+
+class TrainingError(Exception):
+    """Something the person at the command line can mend; its text says what and where."""
+
+
+class InvalidDataset(TrainingError):
+    """A dataset folder breaks its format. Carries every fault found, not the first alone."""
+
+    def __init__(self, faults: list[str]) -> None:
+        """Keep `faults`, each naming the file, the row and what is wrong."""
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class InvalidConfig(TrainingError):
+    """A configuration file or a `--set` names an unknown key or a value out of range."""
