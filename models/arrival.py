@@ -1,7 +1,5 @@
 """The vector of a video that has just arrived, for trainer and service alike. Knows one network."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -10,21 +8,14 @@ from models.fusion import MetaFusion
 
 @torch.no_grad()
 def arrival_vectors(
-    fusion: MetaFusion,
-    features: Tensor,
-    present: Tensor,
-    *,
-    vector_parts: Mapping[str, int],
-    max_norm: float,
+    fusion: MetaFusion, features: Tensor, present: Tensor, *, max_norm: float
 ) -> Tensor:
-    """Fuse raw `features: (B, F)` with `present: (B, M)` into vectors: (B, D).
+    """Fuse raw `features: (B, F)` with `present: (B, M)` into vectors: (B, D), the last column the bias.
 
-    An arrival has no id embedding, so its id part is zero. Its length, bias left out, is held to
+    An arrival has no id residual: its content is all there is. Its length, bias left out, is held to
     `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking.
     """
-    fused = fusion(fusion.standardise(features, present), present)
-    content, bias = fused.split([vector_parts["content"], vector_parts["bias"]], dim=1)
-    norm = content.norm(dim=1, keepdim=True)
-    content = content * (max_norm / norm.clamp(min=max_norm))
-    ids = content.new_zeros(len(content), vector_parts["id"])
-    return torch.cat([content, ids, bias], dim=1)
+    vectors = fusion(fusion.standardise(features, present), present)
+    norm = vectors[:, :-1].norm(dim=1, keepdim=True)
+    shrink = max_norm / norm.clamp(min=max_norm)
+    return torch.cat([vectors[:, :-1] * shrink, vectors[:, -1:]], dim=1)

@@ -15,6 +15,9 @@ from models.modality import Modality, in_order
 FEATURE_LIMIT = 6.0
 # A column that moves less than this is dead; it is centred and left alone.
 SMALLEST_SCALE = 1e-6
+# The last layer's output is scaled by this, so that content starts as long as an id embedding and
+# learns as slowly; at 1 it drowns the ids early on (validation recall@20 on tiktok .087 against .099).
+OUTPUT_SCALE = 0.1
 
 
 class MetaFusion(nn.Module):
@@ -42,6 +45,7 @@ class MetaFusion(nn.Module):
         super().__init__()
         self.modalities = in_order(feature_dims)
         self.widths = [feature_dims[modality] for modality in self.modalities]
+        self.output_dim = output_dim
         feature_dim = sum(self.widths)
         self.register_buffer("mean", torch.zeros(feature_dim))
         self.register_buffer("scale", torch.ones(feature_dim))
@@ -83,7 +87,7 @@ class MetaFusion(nn.Module):
             if depth:
                 inputs = nn.functional.leaky_relu(inputs, 0.01)
             inputs = layer(inputs, signal)
-        return inputs
+        return inputs * OUTPUT_SCALE
 
     def _widen(self, present: Tensor) -> Tensor:
         """Spread `present: (B, M)` over the columns of each block: (B, F)."""

@@ -1,42 +1,78 @@
-"""Scores users against videos: fused content beside a free embedding, as MetaMMF_MF defines it.
+"""Scores users against videos: fused content plus a free residual for each video, as in MetaMMF_MF.
 
 Knows rows, features and vectors; nothing of external ids, losses or files.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
+from models.arrival import arrival_vectors
 from models.fusion import MetaFusion
+
+EMBEDDING_SCALE = 0.1
+
+
+class Recommender(Protocol):
+    """What the training loop asks of a model. The last column of every vector is the bias."""
+
+    def user_vectors(self, rows: Tensor) -> Tensor:
+        """Return the vectors of user `rows: (B,)`: (B, D), the bias column 1."""
+
+    def video_parts(self, rows: Tensor) -> list[Tensor]:
+        """Return the summands of the vectors of video `rows: (B,)`, each (B, D)."""
+
+
+class EmbeddingTable(nn.Module):
+    """Free vectors, one a row, with a bias column: learnt for videos, constantly 1 for users."""
+
+    def __init__(self, rows: int, width: int, *, learn_bias: bool) -> None:
+        """Draw `rows` vectors of `width` plus the bias, which starts at zero."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(rows, width) * EMBEDDING_SCALE)
+        self.bias = nn.Parameter(torch.zeros(rows, 1)) if learn_bias else None
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the vectors of `rows: (B,)`: (B, width + 1)."""
+        vectors = embedding(rows, self.weight)
+        ones = vectors.new_ones(len(rows), 1)
+        return torch.cat([vectors, ones if self.bias is None else embedding(rows, self.bias)], dim=1)
 
 
 class MetaMMF(nn.Module):
     """MetaMMF with matrix factorisation (Liu et al., ACM TOIS 2024).
 
-    A video is e_i = [fused content; free id embedding], a user one free embedding as wide, and the
-    score their inner product. A video that has just arrived has no id embedding: that part is zero.
+    A video is its fused content plus a free residual, a user one free vector, the score their inner
+    product. (The paper puts content and id side by side; see docs/adr/0004-additive-residual.md.)
     """
 
+    features: Tensor
     standardised: Tensor
     present: Tensor
 
-    def __init__(
-        self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int, id_dim: int
-    ) -> None:
-        """Learn the feature scaling from `features: (V, F)`, `present: (V, M)` and draw embeddings."""
+    def __init__(self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int) -> None:
+        """Learn the feature scaling from `features: (V, F)`, `present: (V, M)`, draw embeddings."""
         super().__init__()
         fusion.learn_scaling(features, present)
         self.fusion = fusion
-        self.register_buffer("standardised", fusion.standardise(features, present), False)
-        self.register_buffer("present", present, False)
-        content_dim = fusion.layers[-1].base.shape[1]
-        self.video_ids = nn.Parameter(torch.randn(len(features), id_dim) * 0.1)
-        self.users = nn.Parameter(torch.randn(users, content_dim + id_dim) * 0.1)
+        self.register_buffer("features", features, persistent=False)
+        self.register_buffer("present", present, persistent=False)
+        self.register_buffer("standardised", fusion.standardise(features, present), persistent=False)
+        self.residuals = EmbeddingTable(len(features), fusion.output_dim - 1, learn_bias=True)
+        self.audience = EmbeddingTable(users, fusion.output_dim - 1, learn_bias=False)
 
     def user_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of user `rows: (B,)`: (B, D)."""
-        return self.users[rows]
+        """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
+        return self.audience(rows)
 
-    def video_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of video `rows: (B,)`: (B, D)."""
-        content = self.fusion(self.standardised[rows], self.present[rows])
-        return torch.cat([content, self.video_ids[rows]], dim=1)
+    def video_parts(self, rows: Tensor) -> list[Tensor]:
+        """Return the content and the residual of video `rows: (B,)` (see `Recommender`)."""
+        return [self.fusion(self.standardised[rows], self.present[rows]), self.residuals(rows)]
+
+    def arrivals(self, rows: Tensor, *, max_norm: float) -> Tensor:
+        """Return what the service would make of video `rows: (B,)`, had they just arrived: (B, D)."""
+        return arrival_vectors(
+            self.fusion, self.features[rows], self.present[rows], max_norm=max_norm
+        )

@@ -25,7 +25,6 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sizes of the fusion network, enough to build it before its weights are read."""
 
     hidden_dims: tuple[int, ...]
-    output_dim: int
     signal_hidden_dim: int
     signal_dim: int
     rank: int
@@ -42,10 +41,9 @@ class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The manifest of one bundle.
 
-    `vector_parts` names the column blocks of a vector in order (content, id, bias); a user's bias
-    column is 1, so one inner product scores all. `max_norm` is the longest trained video vector,
-    bias left out: no arrival may be longer. `log_position` is the event-log position that training
-    had read, None for none.
+    The last of the `vector_dim` columns is the bias; a user's is 1, so one inner product scores all.
+    `max_norm` is the longest trained video vector, bias left out: no arrival may be longer.
+    `log_position` is the event-log position that training had read, None for none.
     """
 
     format_version: int
@@ -55,7 +53,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dataset: str
     training: dict[str, Any]
     modalities: dict[str, int]
-    vector_parts: dict[str, int]
+    vector_dim: int
     max_norm: float
     fusion: FusionEntry
     users: int
@@ -65,11 +63,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, FileEntry]
     tensors: dict[str, dict[str, TensorEntry]]
     log_position: str | None = None
-
-    @property
-    def vector_dim(self) -> int:
-        """The width of every user and video vector, D."""
-        return sum(self.vector_parts.values())
 
 
 class VersionOnly(msgspec.Struct):

@@ -33,16 +33,17 @@ Rows = NDArray[np.int64]
 class BundleContent:
     """All that goes into a bundle.
 
-    `users: (U, D)`, `videos: (V, D)` float32; `seen_starts: (U + 1,)` and `seen_videos` are the CSR
-    of training interactions; `popularity: (V,)` counts them; `feature_digests: (V,)` tell the features
-    of each video (see `models.bundle.digest`); `index` is the serialised FAISS index.
+    `users: (U, D)`, `videos: (V, D)` float32; `max_norm` as in `Manifest`; `seen_starts: (U + 1,)` and
+    `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts training
+    interactions; `feature_digests: (V,)` tell the features of each video (see `models.bundle.digest`);
+    `index` is the serialised FAISS index.
     """
 
     user_ids: list[str]
     video_ids: list[str]
     users: Floats
     videos: Floats
-    vector_parts: dict[str, int]
+    max_norm: float
     modalities: dict[str, int]
     fusion_sizes: FusionEntry
     fusion_tensors: Mapping[str, Floats]
@@ -130,8 +131,6 @@ def _manifest(
     files: dict[str, FileEntry],
     tensors: dict[str, Any],
 ) -> Manifest:
-    parts = content.vector_parts
-    plain = content.videos[:, : sum(parts.values()) - parts.get("bias", 0)]
     return Manifest(
         format_version=layout.FORMAT_VERSION,
         bundle_id=bundle_id,
@@ -140,8 +139,8 @@ def _manifest(
         dataset=content.dataset,
         training=content.training,
         modalities=content.modalities,
-        vector_parts=parts,
-        max_norm=float(np.linalg.norm(plain, axis=1).max(initial=0.0)),
+        vector_dim=content.videos.shape[1],
+        max_norm=content.max_norm,
         fusion=content.fusion_sizes,
         users=len(content.user_ids),
         videos=len(content.video_ids),

@@ -34,11 +34,11 @@ class Fuser:
         sizes = manifest.fusion
         self.modalities = in_order(manifest.modalities)
         self.widths = {name: manifest.modalities[name] for name in self.modalities}
-        self._parts, self._max_norm = manifest.vector_parts, manifest.max_norm
+        self._max_norm = manifest.max_norm
         self._fusion = MetaFusion(
             self.widths,
             hidden_dims=sizes.hidden_dims,
-            output_dim=sizes.output_dim,
+            output_dim=manifest.vector_dim,
             signal_hidden_dim=sizes.signal_hidden_dim,
             signal_dim=sizes.signal_dim,
             rank=sizes.rank,
@@ -70,6 +70,5 @@ class Fuser:
             self._fusion,
             torch.from_numpy(np.concatenate(blocks, axis=1)),
             torch.from_numpy(present),
-            vector_parts=self._parts,
             max_norm=self._max_norm,
         ).numpy()

@@ -69,10 +69,10 @@ class Snapshot:
         """All video rows, most training interactions first, ties by row."""
         return np.argsort(-self.bundle.popularity, kind="stable")
 
-    @cached_property
+    @property
     def unbiased_dim(self) -> int:
         """How many leading columns of a vector tell what a video is like; the rest is bias."""
-        return self.manifest.vector_dim - self.manifest.vector_parts["bias"]
+        return self.manifest.vector_dim - 1
 
     @cached_property
     def norms(self) -> Floats:

@@ -1,0 +1,1 @@
+"""The systems MetaMMF is compared with, one file each; all follow `models.recommender.Recommender`."""

@@ -1,0 +1,23 @@
+"""Plain matrix factorisation: ids alone, no features (Rendle et al., UAI 2009)."""
+
+from torch import Tensor, nn
+
+from models.recommender import EmbeddingTable
+
+
+class BprMf(nn.Module):
+    """A free vector for each user and each video, and a bias for each video."""
+
+    def __init__(self, *, users: int, videos: int, width: int) -> None:
+        """Draw embeddings of `width`; vectors are D = width + 1 wide."""
+        super().__init__()
+        self.catalog = EmbeddingTable(videos, width, learn_bias=True)
+        self.audience = EmbeddingTable(users, width, learn_bias=False)
+
+    def user_vectors(self, rows: Tensor) -> Tensor:
+        """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
+        return self.audience(rows)
+
+    def video_parts(self, rows: Tensor) -> list[Tensor]:
+        """Return the one summand of the vectors of video `rows: (B,)` (see `Recommender`)."""
+        return [self.catalog(rows)]
