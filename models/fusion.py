@@ -4,6 +4,7 @@ The one network behind both trained videos and arrivals. Knows features; nothing
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class MetaFusion(nn.Module):
         dims = [feature_dim, *hidden_dims, output_dim]
         self.layers = nn.ModuleList(
             LowRankMetaLayer(fan_in, fan_out, signal_dim=signal_dim, rank=rank)
-            for fan_in, fan_out in zip(dims, dims[1:], strict=False)
+            for fan_in, fan_out in pairwise(dims)
         )
 
     def learn_scaling(self, features: Tensor, present: Tensor) -> None:

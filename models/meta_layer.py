@@ -3,8 +3,6 @@
 Knows the mathematics of one layer; nothing of modalities, users or training.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -34,4 +32,4 @@ class LowRankMetaLayer(nn.Module):
         """Map `inputs: (B, I)` under `signal: (B, S)` to `(B, O)`."""
         gates = signal @ self.signal_factor.T
         dynamic = ((inputs @ self.input_factor) * gates) @ self.output_factor
-        return cast("Tensor", dynamic + inputs @ self.base)
+        return dynamic + inputs @ self.base

@@ -18,5 +18,5 @@ def in_order(names: Iterable[str]) -> tuple[Modality, ...]:
     given = set(names)
     unknown = given.difference(MODALITIES)
     if unknown:
-        raise ValueError(f"unknown modality {sorted(unknown)[0]!r}, expected one of {MODALITIES}")
+        raise ValueError(f"unknown modality {min(unknown)!r}, expected one of {MODALITIES}")
     return tuple(modality for modality in MODALITIES if modality in given)

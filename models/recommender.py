@@ -38,7 +38,9 @@ class EmbeddingTable(nn.Module):
         """Return the vectors of `rows: (B,)`: (B, width + 1)."""
         vectors = embedding(rows, self.weight)
         ones = vectors.new_ones(len(rows), 1)
-        return torch.cat([vectors, ones if self.bias is None else embedding(rows, self.bias)], dim=1)
+        return torch.cat(
+            [vectors, ones if self.bias is None else embedding(rows, self.bias)], dim=1
+        )
 
 
 class MetaMMF(nn.Module):
@@ -52,20 +54,25 @@ class MetaMMF(nn.Module):
     standardised: Tensor
     present: Tensor
 
-    def __init__(self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int) -> None:
+    def __init__(
+        self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int
+    ) -> None:
         """Learn the feature scaling from `features: (V, F)`, `present: (V, M)`, draw embeddings."""
         super().__init__()
         fusion.learn_scaling(features, present)
         self.fusion = fusion
         self.register_buffer("features", features, persistent=False)
         self.register_buffer("present", present, persistent=False)
-        self.register_buffer("standardised", fusion.standardise(features, present), persistent=False)
+        self.register_buffer(
+            "standardised", fusion.standardise(features, present), persistent=False
+        )
         self.residuals = EmbeddingTable(len(features), fusion.output_dim - 1, learn_bias=True)
         self.audience = EmbeddingTable(users, fusion.output_dim - 1, learn_bias=False)
 
     def user_vectors(self, rows: Tensor) -> Tensor:
         """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
-        return self.audience(rows)
+        vectors: Tensor = self.audience(rows)
+        return vectors
 
     def video_parts(self, rows: Tensor) -> list[Tensor]:
         """Return the content and the residual of video `rows: (B,)` (see `Recommender`)."""

@@ -24,7 +24,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         4 << 20, ge=1024, description="Largest request body; a larger one is answered 413."
     )
-    max_k: int = Field(500, ge=1, le=10_000, description="Longest list a request may ask for.")
     min_position_wait_seconds: float = Field(
         2.0, ge=0, le=60, description="How long a read waits for its min_position before 503."
     )

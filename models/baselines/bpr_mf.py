@@ -16,7 +16,8 @@ class BprMf(nn.Module):
 
     def user_vectors(self, rows: Tensor) -> Tensor:
         """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
-        return self.audience(rows)
+        vectors: Tensor = self.audience(rows)
+        return vectors
 
     def video_parts(self, rows: Tensor) -> list[Tensor]:
         """Return the one summand of the vectors of video `rows: (B,)` (see `Recommender`)."""

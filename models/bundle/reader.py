@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import layout
-from models.bundle.errors import BundleError, CorruptBundle, NoBundle, UnsupportedFormat
+from models.bundle.errors import CorruptBundle, NoBundle, UnsupportedFormat
 from models.bundle.manifest import Manifest, VersionOnly, describe_tensors
 from models.bundle.tensors import map_tensors
 
@@ -203,13 +203,18 @@ def _verify_shapes(bundle: Bundle) -> None:
             )
         if not np.isfinite(array).all():
             raise CorruptBundle(vectors, f"{name} holds values that are not finite")
-    starts, rows, seen = bundle.seen_starts, bundle.seen_videos, bundle.folder / layout.SEEN
-    if starts.shape != (manifest.users + 1,):
-        raise CorruptBundle(seen, f"starts is {starts.shape}, expected ({manifest.users + 1},)")
+    _verify_seen(bundle)
+
+
+def _verify_seen(bundle: Bundle) -> None:
+    manifest, file = bundle.manifest, bundle.folder / layout.SEEN
+    starts, rows = bundle.seen_starts, bundle.seen_videos
     for name in ("popularity", "feature_digests"):
         if getattr(bundle, name).shape != (manifest.videos,):
-            raise CorruptBundle(seen, f"{name} is not ({manifest.videos},)")
+            raise CorruptBundle(file, f"{name} is not ({manifest.videos},)")
+    if starts.shape != (manifest.users + 1,):
+        raise CorruptBundle(file, f"starts is {starts.shape}, expected ({manifest.users + 1},)")
     if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
-        raise CorruptBundle(seen, "starts do not divide the seen videos")
+        raise CorruptBundle(file, "starts do not divide the seen videos")
     if len(rows) and not 0 <= rows.min() <= rows.max() < manifest.videos:
-        raise CorruptBundle(seen, f"names video rows beyond {manifest.videos}")
+        raise CorruptBundle(file, f"names video rows beyond {manifest.videos}")

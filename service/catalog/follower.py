@@ -75,6 +75,12 @@ class Follower:
             raise Behind(self._catalog.view.position, position) from None
         return self._catalog.view
 
+    async def first_view(self) -> View:
+        """Return a view as soon as there is one, however long that takes."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._catalog.has_view)
+        return self._catalog.view
+
     async def _follow(self) -> None:
         await self._run(self._publisher, self._catalog.catch_up)
         async with self._moved:
@@ -102,9 +108,9 @@ class Follower:
                 await step()
             except EventLogUnavailable as error:
                 self._telemetry.event_log_errors.labels("read").inc()
-                log.error("event log unavailable", fault=str(error))
+                log.warning("event log unavailable", fault=str(error))
                 await asyncio.sleep(pause)
-            except Exception:  # noqa: BLE001 - a loop that dies in silence would serve stale data for ever
+            except Exception:
                 self._telemetry.follower_failures.labels(what).inc()
                 log.exception("follower failed", loop=what)
                 await asyncio.sleep(max(pause, 1.0))

@@ -33,10 +33,10 @@ class Fuser:
         manifest = bundle.manifest
         sizes = manifest.fusion
         self.modalities = in_order(manifest.modalities)
-        self.widths = {name: manifest.modalities[name] for name in self.modalities}
+        self.widths: Mapping[str, int] = manifest.modalities
         self._max_norm = manifest.max_norm
         self._fusion = MetaFusion(
-            self.widths,
+            {name: self.widths[name] for name in self.modalities},
             hidden_dims=sizes.hidden_dims,
             output_dim=manifest.vector_dim,
             signal_hidden_dim=sizes.signal_hidden_dim,
@@ -49,12 +49,30 @@ class Fuser:
             raise CorruptBundle(bundle.fusion_file, str(error)) from error
         self._fusion.eval()
 
-    def fits(self, features: Features) -> bool:
-        """Tell whether the network knows these modalities at these widths, and at least one is there."""
-        return any(values.any() for values in features.values()) and all(
-            values.shape == (self.widths.get(name, -1),)  # type: ignore[call-overload] # foreign names
+    def faults_in(self, features: Features) -> list[tuple[str, str]]:
+        """Return (modality, what was expected and what came) for all that the network cannot take."""
+        faults = [
+            (name, self._expected(name, len(values)))
             for name, values in features.items()
-        )
+            if len(values) != self.widths.get(name)
+        ]
+        if not faults and not any(values.any() for values in features.values()):
+            known = ", ".join(self.modalities)
+            faults.append(("", f"expected at least one of {known} that is not all zero, got none"))
+        return faults
+
+    def _expected(self, name: str, found: int) -> str:
+        if name not in self.widths:
+            return f"expected one of {', '.join(self.widths)}, the modalities of this bundle"
+        return f"expected {self.widths[name]} numbers, got {found}"
+
+    def example(self, rng: np.random.Generator) -> dict[str, list[float]]:
+        """Return made-up raw features of one video, distributed as those of training are."""
+        mean, scale = self._fusion.mean.numpy(), self._fusion.scale.numpy()
+        drawn = np.round(rng.normal(mean, scale), 3)
+        ends = np.cumsum([self.widths[name] for name in self.modalities])
+        blocks = np.split(drawn, ends[:-1])
+        return {name: block.tolist() for name, block in zip(self.modalities, blocks, strict=True)}
 
     def fuse(self, videos: Sequence[Features]) -> Floats:
         """Return the vectors of `videos` in one forward pass: (B, D). An all-zero modality is absent."""

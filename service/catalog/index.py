@@ -13,6 +13,7 @@ VideoRow = NewType("VideoRow", int)
 UserRow = NewType("UserRow", int)
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 class Index(Protocol):

@@ -149,7 +149,7 @@ class Catalog:
             self._show(view)
             for event in events:
                 if isinstance(event, VideoUpserted):
-                    self._telemetry.observe_visible(self._clock() - event.recorded_at)
+                    self._telemetry.ingest_to_visible.observe(self._clock() - event.recorded_at)
 
     def _build(self, bundle_id: str) -> View:
         snapshot = Snapshot(read_bundle(self._bundles / bundle_id))
@@ -168,7 +168,7 @@ class Catalog:
 
     def _show(self, view: View) -> None:
         self._view = view
-        self._telemetry.observe_view(view)
+        self._telemetry.observe_catalog(bundle_id=view.bundle_id, live_videos=view.live_videos)
 
     def _advance(self, view: View) -> View:
         while entries := self._event_log.read(view.position, READ_LIMIT):
@@ -208,7 +208,7 @@ class Catalog:
                 features = {
                     name: np.frombuffer(raw, dtype="<f4") for name, raw in event.features.items()
                 }
-                if not snapshot.fuser.fits(features):
+                if snapshot.fuser.faults_in(features):
                     self._pass_over(entries[place], "features do not fit the bundle's network")
                     events[place] = None
                 elif not _is_trained(snapshot, VideoId(event.video_id), features):

@@ -4,15 +4,17 @@ Knows which videos are live, where they are and what is near; nothing of who may
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from models.ids import UserId, VideoId
-from service.catalog.index import Floats, Rows, VideoRow, best_rows
+from service.catalog.index import Floats, Mask, Rows, VideoRow, best_rows
 from service.catalog.overlay import NO_HISTORY, Overlay
 from service.catalog.snapshot import Snapshot, safe_norms
+from service.errors import UnknownVideo
 from service.eventlog.log import Position
 
 
@@ -64,13 +66,19 @@ class View:
         offset = self.snapshot.manifest.videos
         return self.snapshot.video_id(row) if row < offset else self.overlay.delta.ids[row - offset]
 
-    def metadata(self, video_id: VideoId) -> Mapping[str, Any] | None:
-        """Return the metadata of a live video."""
+    def metadata(self, video_id: VideoId) -> Mapping[str, Any]:
+        """Return the metadata of a live video.
+
+        Raises:
+            UnknownVideo: there is no such live video.
+        """
         live = self.overlay.videos.get(video_id)
         if live is not None:
             return live.metadata
         row = self.row(video_id)
-        return None if row is None else self.snapshot.metadata(row)
+        if row is None:
+            raise UnknownVideo(video_id)
+        return self.snapshot.metadata(row)
 
     def vectors(self, rows: Rows) -> Floats:
         """Return the vectors of `rows: (N,)`: (N, D)."""
@@ -100,20 +108,36 @@ class View:
         rows.update(row for row in map(self.row, history.videos) if row is not None)
         return rows
 
-    def retrieve(self, vector: Floats, k: int) -> list[Candidate]:
-        """Return the live ones among the `k` best base rows and the `k` best arrivals, best first.
+    def retrieve(
+        self, vector: Floats, k: int, *, hidden: AbstractSet[VideoRow] = frozenset()
+    ) -> list[Candidate]:
+        """Return the `k` best live rows that are not `hidden`, best first, ties by id.
 
         Scores are inner products with `vector: (D,)`, recomputed in float64 so that every replica
-        gives the same number; ties are broken by id.
+        gives the same number.
         """
-        delta = self.overlay.delta
-        base = self.snapshot.index.retrieve(vector, k)
-        base = base[~self.overlay.blocked[base]]
+        offset, delta = self.snapshot.manifest.videos, self.overlay.delta
+        barred = np.concatenate([self.overlay.blocked, delta.dead])
+        barred[np.fromiter(hidden, dtype=np.int64, count=len(hidden))] = True
         scores = delta.vectors[: delta.count] @ vector
-        scores[delta.dead] = -np.inf
-        fresh = best_rows(scores, min(k, delta.count - int(delta.dead.sum())))
-        rows = np.concatenate([base, fresh + self.snapshot.manifest.videos])
-        return self._ranked(rows, self.vectors(rows).astype(np.float64) @ vector)
+        scores[barred[offset:]] = -np.inf
+        arrived = best_rows(scores, min(k, delta.count - int(barred[offset:].sum()))) + offset
+        base = self._retrieve_base(vector, k, barred[:offset])
+        rows = np.concatenate([base, arrived])
+        return self._ranked(rows, self.vectors(rows).astype(np.float64) @ vector)[:k]
+
+    def _retrieve_base(self, vector: Floats, k: int, barred: Mask) -> Rows:
+        """Return the `k` best snapshot rows that are not barred, asking for more until they are found.
+
+        Filtering after the search must not shorten the list, however much is barred.
+        """
+        fetch = k
+        while True:
+            found = self.snapshot.index.retrieve(vector, fetch)
+            kept = found[~barred[found]]
+            if len(kept) >= k or fetch >= len(barred):
+                return kept[:k]
+            fetch = max(4 * fetch, k + 2 * (len(found) - len(kept)))
 
     def nearest(self, video_id: VideoId, k: int) -> list[Candidate]:
         """Return the `k` live videos of largest cosine with a live video, itself left out.
@@ -121,11 +145,11 @@ class View:
         The bias column is left out: two videos are not alike for being popular.
 
         Raises:
-            KeyError: there is no such live video.
+            UnknownVideo: there is no such live video.
         """
         row = self.row(video_id)
         if row is None:
-            raise KeyError(video_id)
+            raise UnknownVideo(video_id)
         width = self.snapshot.unbiased_dim
         query = self.vectors(np.array([row]))[0, :width]
         delta = self.overlay.delta
@@ -135,23 +159,28 @@ class View:
                 (self.snapshot.vectors[:, :width] @ query) / self.snapshot.norms,
                 (fresh @ query) / safe_norms(fresh),
             ]
-        ) / (np.linalg.norm(query) or 1.0)
+        )
+        cosines /= safe_norms(query[None, :])
         cosines[: len(self.overlay.blocked)][self.overlay.blocked] = -np.inf
         cosines[len(self.overlay.blocked) :][delta.dead] = -np.inf
         cosines[row] = -np.inf
-        rows = best_rows(cosines, min(k, self.live_videos - 1))
+        rows = best_rows(cosines.astype(np.float32), min(k, self.live_videos - 1))
         return self._ranked(rows, cosines[rows].astype(np.float64))
 
-    def popular(self) -> Iterator[VideoRow]:
-        """Yield the live rows, most training interactions first, then arrivals, newest first."""
-        blocked, delta = self.overlay.blocked, self.overlay.delta
-        yield from (VideoRow(int(row)) for row in self.snapshot.popular if not blocked[row])
-        offset = self.snapshot.manifest.videos
-        yield from (
-            VideoRow(offset + place)
-            for place in range(delta.count - 1, -1, -1)
-            if not delta.dead[place]
-        )
+    def by_popularity(self) -> Iterator[tuple[VideoRow, int]]:
+        """Yield live rows with their training interactions, most first, then arrivals, newest first.
+
+        A replaced video keeps its place: its popularity is a matter of its id.
+        """
+        counts = self.snapshot.bundle.popularity
+        for trained in self.snapshot.popular:
+            row = self.row(self.snapshot.video_id(VideoRow(int(trained))))
+            if row is not None:
+                yield row, int(counts[trained])
+        delta, offset = self.overlay.delta, self.snapshot.manifest.videos
+        for place in range(delta.count - 1, -1, -1):
+            if not delta.dead[place] and self.snapshot.video_row(delta.ids[place]) is None:
+                yield VideoRow(offset + place), 0
 
     def _ranked(self, rows: Rows, scores: Any) -> list[Candidate]:
         pairs = zip(rows.tolist(), scores.tolist(), strict=True)

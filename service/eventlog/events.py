@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-Kind = Literal["view", "like", "share", "follow", "skip", "dislike"]
+Kind = Literal["view", "like", "share", "follow-through", "skip", "dislike"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -54,4 +54,5 @@ def decode(payload: bytes) -> Event:
     Raises:
         msgspec.DecodeError: the payload is no event this program knows.
     """
-    return _decoder.decode(payload)
+    event: Event = _decoder.decode(payload)
+    return event

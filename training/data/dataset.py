@@ -27,6 +27,14 @@ class Csr(NamedTuple):
     starts: Rows
     videos: Rows
 
+    def of(self, users: Rows) -> Rows:
+        """Return the video rows of `users: (B,)`, one user's after the other's."""
+        counts = self.starts[users + 1] - self.starts[users]
+        behind = np.cumsum(counts) - counts
+        places = np.arange(counts.sum()) + np.repeat(self.starts[users] - behind, counts)
+        found: Rows = self.videos[places]
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
@@ -96,7 +104,9 @@ class Dataset:
     @cached_property
     def present(self) -> Mask:
         """Which modalities each video has: (V, M), in joining order."""
-        return np.stack([self.features[m].any(axis=1) for m in in_order(self.features)], axis=1)
+        known = [self.features[m].any(axis=1) for m in in_order(self.features)]
+        present: Mask = np.column_stack(known)
+        return present
 
     @cached_property
     def popularity(self) -> Rows:
@@ -106,4 +116,5 @@ class Dataset:
     @property
     def cold(self) -> Mask:
         """Videos without any training interaction: (V,)."""
-        return self.popularity == 0
+        cold: Mask = self.popularity == 0
+        return cold

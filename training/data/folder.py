@@ -302,9 +302,7 @@ def _read_times(table: pa.Table, faults: _Faults) -> Any:
         return None
     column = table["timestamp"]
     if not pa.types.is_integer(column.type):
-        faults.add(
-            "interactions.parquet", f"timestamp must be int64 seconds, found {column.type}"
-        )
+        faults.add("interactions.parquet", f"timestamp must be int64 seconds, found {column.type}")
         return None
     return pc.fill_null(column, 0).to_numpy()
 

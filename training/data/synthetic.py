@@ -67,9 +67,7 @@ def make_synthetic(*, videos: int, users: int, seed: int) -> Dataset:
     )
 
 
-def _draw_features(
-    topics: Values, leads: Rows, rng: np.random.Generator
-) -> dict[Modality, Floats]:
+def _draw_features(topics: Values, leads: Rows, rng: np.random.Generator) -> dict[Modality, Floats]:
     features: dict[Modality, Floats] = {}
     # The leading modality is never the missing one: a video always tells its topics somehow.
     missing = rng.random((len(topics), len(MODALITIES))) < MISSING_SHARE
@@ -85,9 +83,7 @@ def _draw_features(
         matrix = hidden @ rng.normal(0, 24**-0.5, (24, WIDTHS[modality]))
         matrix += rng.normal(0, NOISE / 2, matrix.shape)
         # Raw scales differ between extractors and columns, as they do in the field.
-        matrix = matrix * rng.lognormal(0, 1, WIDTHS[modality]) + rng.normal(
-            0, 2, WIDTHS[modality]
-        )
+        matrix = matrix * rng.lognormal(0, 1, WIDTHS[modality]) + rng.normal(0, 2, WIDTHS[modality])
         matrix[missing[:, column]] = 0
         features[modality] = matrix.astype(np.float32)
     return features

@@ -71,7 +71,9 @@ def _read_pairs(file: Path, faults: list[str]) -> list[Rows]:
         array = arrays.get(split)
         if array is None:
             faults.append(f"{file.name}: has no array {split!r}, found {sorted(arrays)}")
-        elif array.ndim != PAIR_WIDTH or array.shape[1] != PAIR_WIDTH or array.dtype.kind not in "iu":
+        elif (
+            array.ndim != PAIR_WIDTH or array.shape[1] != PAIR_WIDTH or array.dtype.kind not in "iu"
+        ):
             faults.append(
                 f"{file.name}: {split} must be int (n, 2) = user, video; "
                 f"found {array.dtype} {array.shape}"

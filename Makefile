@@ -1,0 +1,50 @@
+# The one door: every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?=
+
+BIN := .venv/bin
+STATE := .reco
+# A data set is known by its path, so that each has bundles and an event log of its own.
+NAME := $(if $(DATA),$(notdir $(patsubst %/,%,$(DATA)))-$(shell printf %s '$(abspath $(DATA))' | cksum | cut -d' ' -f1),sample)
+DATASET := $(if $(DATA),$(DATA),$(STATE)/sample)
+HOME_DIR := $(STATE)/$(NAME)
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test check bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+install: .venv/installed ## Create .venv with everything in it
+
+.venv/installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# torch first and pinned: a looser wish may fetch gigabytes of CUDA libraries.
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch numpy
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	@touch $@
+
+serve: install ## Train once (sample data, or DATA=path), then serve on 127.0.0.1:8000 (PORT=…)
+	@test -n "$(DATA)" -o -d $(DATASET) || $(BIN)/python -m training synth $(DATASET)
+	@test -f $(HOME_DIR)/bundles/CURRENT || $(BIN)/python -m training fit $(DATASET) --out $(HOME_DIR)/bundles
+	@exec $(BIN)/python -m service serve --bundles $(HOME_DIR)/bundles --port $(PORT) \
+		--event-log sqlite:///$(HOME_DIR)/events.db --example $(HOME_DIR)/new-video.json
+
+test: install ## Run all tests
+	@$(BIN)/pytest
+
+check: install ## Lint, types, import contracts, dependencies, YAML
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+	@$(BIN)/yamllint --strict .
+
+bench: install ## Measure the claims that depend on the machine; SHARED=path of real data sets
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove the sample, bundles and event logs (not .venv)
+	@rm -rf $(STATE)

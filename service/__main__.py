@@ -1,0 +1,147 @@
+"""The service's command line: serve, doctor, bundles."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+# Before numpy, torch and faiss read it: they share the machine with the event loop.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from models.bundle.errors import BundleError, NoBundle
+from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
+from models.bundle.writer import make_current
+from service.doctor import examine
+from service.errors import ServiceError
+from service.server import serve as run_server
+from service.settings import Settings
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+bundles_app = typer.Typer(help="What is there to serve, and which is served.", no_args_is_help=True)
+app.add_typer(bundles_app, name="bundles")
+
+Bundles = Annotated[
+    Path | None, typer.Option("--bundles", help="Folder of bundles [env: RECO_BUNDLES].")
+]
+EventLogUrl = Annotated[
+    str | None, typer.Option("--event-log", help="Event log URL [env: RECO_EVENT_LOG].")
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on [env: RECO_HOST].")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on [env: RECO_PORT].")]
+Example = Annotated[
+    Path | None, typer.Option(help="Write a made-up video here and show how to send it.")
+]
+
+
+@app.command()
+def serve(
+    bundles: Bundles = None,
+    event_log: EventLogUrl = None,
+    host: Host = None,
+    port: Port = None,
+    example: Example = None,
+) -> None:
+    """Serve until interrupted. Every other setting is RECO_<NAME> in the environment."""
+    settings = _settings(bundles=bundles, event_log=event_log, host=host, port=port)
+    try:
+        run_server(settings, example=example)
+    except ServiceError as error:
+        _fail(str(error))
+
+
+@app.command()
+def doctor(
+    bundles: Bundles = None,
+    event_log: EventLogUrl = None,
+    host: Host = None,
+    port: Port = None,
+) -> None:
+    """Examine packages, bundle, event log and port; exit with 1 if one is not in order."""
+    findings = examine(_settings(bundles=bundles, event_log=event_log, host=host, port=port))
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.subject:10} {finding.text}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
+
+
+@bundles_app.command("list")
+def list_bundles(bundles: Bundles = None) -> None:
+    """List the bundles, newest first, with the one that CURRENT names marked."""
+    root = _settings(bundles=bundles).bundles
+    current = _current(root)
+    table = Table("", "bundle", "dataset", "videos", "users", "recall@20")
+    for bundle_id in list_bundle_ids(root):
+        try:
+            manifest = read_bundle(root / bundle_id).manifest
+        except BundleError as error:
+            table.add_row("!", bundle_id, f"refused: {error.fault}", "", "", "")
+            continue
+        recall = manifest.metrics.get("overall", {}).get("recall@20")
+        sizes = (f"{manifest.videos:,}", f"{manifest.users:,}")
+        shown = "" if recall is None else f"{recall:.4f}"
+        table.add_row(
+            "*" if bundle_id == current else "", bundle_id, manifest.dataset, *sizes, shown
+        )
+    Console().print(table)
+
+
+@bundles_app.command()
+def activate(
+    bundle_id: Annotated[str, typer.Argument(help="The bundle to serve.")], bundles: Bundles = None
+) -> None:
+    """Verify a bundle and make it current; running services load it within seconds."""
+    root = _settings(bundles=bundles).bundles
+    if bundle_id not in list_bundle_ids(root):
+        _fail(f"{root} holds no bundle {bundle_id!r}")
+    _activate(root, bundle_id)
+
+
+@bundles_app.command()
+def rollback(bundles: Bundles = None) -> None:
+    """Make the bundle before the current one current."""
+    root = _settings(bundles=bundles).bundles
+    current = _current(root)
+    older = [bundle_id for bundle_id in list_bundle_ids(root) if current and bundle_id < current]
+    if not older:
+        _fail(f"{root} holds no bundle older than the current one, {current!r}")
+    _activate(root, older[0])
+
+
+def _activate(root: Path, bundle_id: str) -> None:
+    try:
+        read_bundle(root / bundle_id)
+    except BundleError as error:
+        _fail(str(error))
+    make_current(root, bundle_id)
+    typer.echo(bundle_id)
+
+
+def _current(root: Path) -> str | None:
+    try:
+        return read_current_id(root)
+    except NoBundle:
+        return None
+
+
+def _settings(**flags: Any) -> Settings:
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        _fail(
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()),
+        )
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(f"error: {text}", err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

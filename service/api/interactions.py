@@ -1,0 +1,33 @@
+"""Interactions: what users did. Recorded before they are answered."""
+
+from fastapi import APIRouter
+
+from models.ids import VideoId
+from service.api.dependencies import ServicesDep
+from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
+from service.eventlog.events import Event, InteractionRecorded
+
+router = APIRouter(prefix="/v1", tags=["interactions"])
+
+
+@router.post("/interactions", status_code=202)
+async def post_interactions(body: InteractionBatch, services: ServicesDep) -> InteractionsWritten:
+    """Record interactions, all or none. One with an unknown video is kept (it may arrive yet)."""
+    view, now = services.catalog.view, services.clock()
+    events: list[Event] = [
+        InteractionRecorded(
+            user_id=item.user_id,
+            video_id=item.video_id,
+            kind=item.kind,
+            timestamp=now if item.timestamp is None else item.timestamp,
+            recorded_at=now,
+        )
+        for item in body.interactions
+    ]
+    position = await services.record(events)
+    unknown = [
+        InteractionResult(place=place, note=f"no video {item.video_id!r} at the moment")
+        for place, item in enumerate(body.interactions)
+        if view.row(VideoId(item.video_id)) is None
+    ]
+    return InteractionsWritten(position=position, accepted=len(events), results=unknown)

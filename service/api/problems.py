@@ -1,0 +1,119 @@
+"""How errors look over HTTP: one table from our errors to RFC 9457 problems. Knows no resource."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.errors import (
+    Behind,
+    EventLogUnavailable,
+    InvalidInput,
+    NotReady,
+    ServiceError,
+    UnknownVideo,
+    UnsupportedEventLog,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 1
+MAX_ERRORS: Final = 20
+MAX_ECHO: Final = 80
+
+
+class Answer(NamedTuple):
+    """What a kind of error is over HTTP."""
+
+    status: int
+    title: str
+    retry: bool = False
+
+
+PROBLEMS: Final[Mapping[type[ServiceError], Answer]] = {
+    UnknownVideo: Answer(404, "Unknown video"),
+    InvalidInput: Answer(422, "Invalid input"),
+    NotReady: Answer(503, "Not ready", retry=True),
+    Behind: Answer(503, "Behind the position asked for", retry=True),
+    EventLogUnavailable: Answer(503, "Event log unavailable", retry=True),
+    UnsupportedEventLog: Answer(503, "Event log not supported"),
+}
+
+
+def problem_response(
+    status: int,
+    title: str,
+    detail: str = "",
+    *,
+    headers: Mapping[str, str] | None = None,
+    **extra: Any,
+) -> Response:
+    """Return a problem document. Its JSON is plain ASCII: whatever text came in, it can go out."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+    return Response(json.dumps(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def describe_faults(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Return field, expectation and what came, of each of pydantic's `errors`.
+
+    Never the input itself: it may be NaN, which JSON cannot say, or megabytes.
+    """
+    return [
+        {
+            "field": ".".join(str(part) for part in error["loc"])[: MAX_ECHO * 2],
+            "expected": error["msg"][: MAX_ECHO * 4],
+            "got": _echo(error.get("input")),
+            "type": error["type"],
+        }
+        for error in errors[:MAX_ERRORS]
+    ]
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make every error of `app` a problem document."""
+    app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def _echo(value: Any) -> str:
+    """Say what came: a scalar as it is, cut; of anything larger the kind and size."""
+    if isinstance(value, dict | list | tuple):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        return "int of more than 64 bits"
+    return repr(value)[:MAX_ECHO]
+
+
+async def _on_service_error(_: Request, error: Exception) -> Response:
+    answer = PROBLEMS[type(error)]  # type: ignore[index] # registered for ServiceError alone
+    headers = {"Retry-After": str(RETRY_SECONDS)} if answer.retry else {}
+    extra: dict[str, Any] = {}
+    if isinstance(error, InvalidInput):
+        extra["errors"] = [{"field": field, "expected": fault} for field, fault in error.faults]
+    if isinstance(error, Behind):
+        extra["position"] = error.position
+    return problem_response(answer.status, answer.title, str(error), headers=headers, **extra)
+
+
+async def _on_validation_error(_: Request, error: Exception) -> Response:
+    errors = describe_faults(error.errors())  # type: ignore[attr-defined] # RequestValidationError
+    first = errors[0]
+    detail = f"{first['field']}: {first['expected']}, got {first['got']}"
+    return problem_response(422, "Invalid input", detail, errors=errors)
+
+
+async def _on_http_error(_: Request, error: Exception) -> Response:
+    status: int = error.status_code  # type: ignore[attr-defined] # HTTPException
+    title = HTTPStatus(status).phrase
+    headers: Mapping[str, str] | None = error.headers  # type: ignore[attr-defined]
+    return problem_response(status, title, str(error.detail), headers=headers)  # type: ignore[attr-defined]
+
+
+async def _on_bug(_: Request, __: Exception) -> Response:
+    return problem_response(500, "Internal error", "This is a bug; the log has the traceback.")

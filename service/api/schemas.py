@@ -1,0 +1,210 @@
+"""The JSON that comes in and goes out. Strict: nothing is coerced, nothing unknown is let through."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from models.ids import fault_in_id
+from models.modality import Modality
+from service.eventlog.events import Kind
+from service.recommend.recommender import Source
+
+LARGEST_FLOAT32: Final = 3.4e38
+MAX_WIDTH: Final = 16_384
+MAX_BATCH: Final = 1000
+LATEST_SECOND: Final = 1e11
+
+
+def _id(text: str) -> str:
+    fault = fault_in_id(text)
+    if fault:
+        raise ValueError(fault)
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected an ISO 8601 time") from None
+    if moment.tzinfo is None:
+        raise ValueError("expected an ISO 8601 time with an offset, as in 2026-01-31T12:00:00Z")
+    return text
+
+
+def _seconds(value: Any) -> Any:
+    """Turn an ISO 8601 text into seconds; leave all else to the validation that follows."""
+    return datetime.fromisoformat(_moment(value)).timestamp() if isinstance(value, str) else value
+
+
+Id = Annotated[str, AfterValidator(_id), Field(description="Non-empty UTF-8, at most 512 bytes.")]
+Float32 = Annotated[float, Field(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32, allow_inf_nan=False)]
+FeatureRow = Annotated[list[Float32], Field(min_length=1, max_length=MAX_WIDTH)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(ge=0, le=LATEST_SECOND, allow_inf_nan=False, description="Unix seconds or ISO 8601."),
+]
+
+
+class Strict(BaseModel):
+    """The root of what clients send."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Metadata(Strict):
+    """What is known of a video beside its features."""
+
+    title: Annotated[str, Field(max_length=1000)] | None = None
+    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
+    uploader: Annotated[str, Field(max_length=512)] | None = None
+    published_at: Annotated[str, Field(max_length=40), AfterValidator(_moment)] | None = None
+
+
+class VideoBody(Strict):
+    """A video to add or replace: raw features as the extractors gave them. An all-zero modality is absent."""
+
+    features: Annotated[dict[Modality, FeatureRow], Field(min_length=1)]
+    metadata: Metadata = Metadata()
+
+
+class BatchVideo(VideoBody):
+    """A video of a batch."""
+
+    video_id: Id
+
+
+class VideoBatch(Strict):
+    """Videos to add or replace. Each is checked by itself: a bad one does not stop the others."""
+
+    videos: Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH)] = Field(
+        json_schema_extra={"items": {"$ref": "#/components/schemas/BatchVideo"}}
+    )
+
+
+class InteractionBody(Strict):
+    """One user met one video."""
+
+    user_id: Id
+    video_id: Id
+    kind: Kind
+    timestamp: Seconds | None = None
+
+
+class InteractionBatch(Strict):
+    """Interactions, recorded all or none."""
+
+    interactions: Annotated[list[InteractionBody], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class RecommendedVideo(BaseModel):
+    """One place of a list."""
+
+    video_id: str
+    score: float
+    source: Source
+
+
+class UserRecommendations(BaseModel):
+    """The list for a user, best first, and what it was answered from."""
+
+    user_id: str
+    bundle_id: str
+    position: str
+    recommendations: list[RecommendedVideo]
+
+
+class SimilarVideos(BaseModel):
+    """The videos like one video, best first, and what it was answered from."""
+
+    video_id: str
+    bundle_id: str
+    position: str
+    recommendations: list[RecommendedVideo]
+
+
+class VideoReply(BaseModel):
+    """What is known of a live video."""
+
+    video_id: str
+    metadata: dict[str, Any]
+    state: Literal["live"]
+    bundle_id: str
+    position: str
+
+
+class VideoWritten(BaseModel):
+    """The receipt of a video."""
+
+    video_id: str
+    position: str
+
+
+class Written(BaseModel):
+    """The receipt of a write."""
+
+    position: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    errors: list[dict[str, Any]] | None = None
+
+
+class BatchResult(BaseModel):
+    """What became of one video of a batch."""
+
+    video_id: str | None
+    status: int
+    position: str | None = None
+    problem: Problem | None = None
+
+
+class BatchReply(BaseModel):
+    """What became of each video, in the order they were sent."""
+
+    results: list[BatchResult]
+
+
+class InteractionResult(BaseModel):
+    """Something to know about an accepted interaction, by its place in the request."""
+
+    place: int
+    note: str
+
+
+class InteractionsWritten(BaseModel):
+    """The receipt of interactions. `results` names those with something to know about them."""
+
+    position: str
+    accepted: int
+    results: list[InteractionResult] = []
+
+
+class ModelReply(BaseModel):
+    """The bundle that is served and the sizes of what is known now."""
+
+    bundle_id: str
+    position: str
+    created_at: str
+    dataset: str
+    vector_dim: int
+    modalities: dict[str, int]
+    videos: int
+    users: int
+    trained_videos: int
+    metrics: dict[str, Any]
+
+
+class Health(BaseModel):
+    """A probe's answer."""
+
+    status: Literal["live", "ready"]

@@ -1,0 +1,131 @@
+"""Videos: add or replace, read, delete. A write is in the event log before it is answered."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Body, Response
+from pydantic import TypeAdapter, ValidationError
+
+from models.ids import VideoId
+from service.api.dependencies import Services, ServicesDep, VideoIdDep, ViewDep
+from service.api.problems import describe_faults
+from service.api.schemas import (
+    BatchReply,
+    BatchResult,
+    BatchVideo,
+    Problem,
+    VideoBatch,
+    VideoBody,
+    VideoReply,
+    VideoWritten,
+    Written,
+)
+from service.catalog.view import View
+from service.errors import Behind, InvalidInput
+from service.eventlog.events import Event, VideoDeleted, VideoUpserted
+from service.eventlog.log import Position
+
+router = APIRouter(prefix="/v1", tags=["videos"])
+batch_video = TypeAdapter(BatchVideo)
+
+
+@router.put("/videos/{video_id}", responses={201: {"model": VideoWritten}})
+async def put_video(
+    video_id: VideoIdDep,
+    body: Annotated[VideoBody, Body()],
+    services: ServicesDep,
+    response: Response,
+) -> VideoWritten:
+    """Add a video (201) or replace it (200); it is recommendable here before the answer is sent."""
+    view = services.catalog.view
+    event = _upsert(view, video_id, body, now=services.clock())
+    response.status_code = 200 if view.row(video_id) is not None else 201
+    position = await _write(services, [event], response)
+    return VideoWritten(video_id=video_id, position=position)
+
+
+@router.post("/videos:batch")
+async def post_videos(body: VideoBatch, services: ServicesDep, response: Response) -> BatchReply:
+    """Add or replace many videos. Good ones are recorded together; each bad one is told by itself."""
+    view, now = services.catalog.view, services.clock()
+    results: list[BatchResult] = []
+    events: list[Event] = []
+    known: set[str] = set()
+    for place, raw in enumerate(body.videos):
+        try:
+            video = batch_video.validate_python(raw)
+            events.append(_upsert(view, VideoId(video.video_id), video, now=now))
+        except (ValidationError, InvalidInput) as error:
+            results.append(_refusal(place, raw, error))
+            continue
+        known_before = video.video_id in known or view.row(VideoId(video.video_id)) is not None
+        known.add(video.video_id)
+        results.append(BatchResult(video_id=video.video_id, status=200 if known_before else 201))
+    if events:
+        position = await _write(services, events, response)
+        for result in results:
+            if result.problem is None:
+                result.position = position
+    return BatchReply(results=results)
+
+
+@router.get("/videos/{video_id}")
+async def get_video(video_id: VideoIdDep, view: ViewDep) -> VideoReply:
+    """Return what is known of a live video."""
+    return VideoReply(
+        video_id=video_id,
+        metadata=dict(view.metadata(video_id)),
+        state="live",
+        bundle_id=view.bundle_id,
+        position=view.position,
+    )
+
+
+@router.delete("/videos/{video_id}")
+async def delete_video(video_id: VideoIdDep, services: ServicesDep, response: Response) -> Written:
+    """Delete a video; deleting one that is not there is no error."""
+    event = VideoDeleted(video_id=video_id, recorded_at=services.clock())
+    return Written(position=await _write(services, [event], response))
+
+
+def _upsert(view: View, video_id: VideoId, body: VideoBody, *, now: float) -> VideoUpserted:
+    features = {name: np.array(row, dtype="<f4") for name, row in body.features.items()}
+    faults = view.snapshot.fuser.faults_in({str(name): row for name, row in features.items()})
+    if faults:
+        named = [(".".join(filter(None, ["body.features", field])), text) for field, text in faults]
+        raise InvalidInput(named)
+    return VideoUpserted(
+        video_id=video_id,
+        features={name: values.tobytes() for name, values in features.items()},
+        metadata=body.metadata.model_dump(exclude_none=True),
+        recorded_at=now,
+    )
+
+
+async def _write(services: Services, events: list[Event], response: Response) -> Position:
+    """Record `events` and wait until they show here, so that the client's next read sees them."""
+    position = await services.record(events)
+    try:
+        wait = services.settings.write_visible_wait_seconds
+        await services.follower.reached(position, within=wait)
+    except Behind:
+        response.headers["X-Degraded"] = "recorded, not visible yet"
+    return position
+
+
+def _refusal(place: int, raw: Any, error: ValidationError | InvalidInput) -> BatchResult:
+    if isinstance(error, InvalidInput):
+        errors = [{"field": field, "expected": fault} for field, fault in error.faults]
+    else:
+        errors = describe_faults(error.errors(include_url=False, include_context=False))
+    first = errors[0]
+    problem = Problem(
+        title="Invalid input",
+        status=422,
+        detail=f"body.videos.{place}: {first['field']}: {first['expected']}",
+        errors=errors,
+    )
+    named = raw.get("video_id") if isinstance(raw, dict) else None
+    # Text that could not be sent back (a lone surrogate, say) is left out.
+    video_id = named[:512] if isinstance(named, str) and named.isprintable() else None
+    return BatchResult(video_id=video_id, status=422, problem=problem)

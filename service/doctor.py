@@ -1,0 +1,71 @@
+"""Looks at what a service needs before it is started. Knows settings; starts nothing."""
+
+import socket
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+from models.bundle.errors import BundleError
+from models.bundle.reader import read_bundle, read_current_id
+from service.errors import ServiceError
+from service.eventlog.log import open_event_log
+from service.settings import Settings
+
+PACKAGES = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    subject: str
+    good: bool
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at packages, the current bundle, the event log and the port."""
+    checks: dict[str, Callable[[Settings], str]] = {
+        "packages": _packages,
+        "bundle": _bundle,
+        "event log": _event_log,
+        "port": _port,
+    }
+    findings = []
+    for subject, check in checks.items():
+        try:
+            findings.append(Finding(subject, good=True, text=check(settings)))
+        except (BundleError, ServiceError, OSError) as error:
+            findings.append(Finding(subject, good=False, text=str(error)))
+    return findings
+
+
+def _packages(_: Settings) -> str:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    if not any(text.startswith("faiss") for text in found):
+        raise OSError("neither faiss-cpu nor faiss-gpu is installed: pip install '.[cpu]'")
+    return ", ".join(found)
+
+
+def _bundle(settings: Settings) -> str:
+    bundle = read_bundle(settings.bundles / read_current_id(settings.bundles))
+    return f"{bundle.bundle_id}: {bundle.manifest.videos} videos, {bundle.manifest.users} users"
+
+
+def _event_log(settings: Settings) -> str:
+    event_log = open_event_log(settings.event_log)
+    try:
+        return f"{settings.event_log.partition('://')[0]}, head {event_log.head() or 'empty'}"
+    finally:
+        event_log.close()
+
+
+def _port(settings: Settings) -> str:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((settings.host, settings.port))
+    return f"{settings.host}:{settings.port} is free"

@@ -1,0 +1,1 @@
+"""What is done to answer: represent, retrieve, filter, rank. Knows views; nothing of HTTP."""

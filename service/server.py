@@ -1,0 +1,86 @@
+"""Runs the application under uvicorn and says on the terminal how to talk to it."""
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+
+from service.app import create_app
+from service.catalog.view import View
+from service.settings import Settings
+from service.telemetry import configure_logging
+
+DRAIN_SECONDS = 10
+
+
+def serve(settings: Settings, *, example: Path | None) -> None:
+    """Serve until interrupted. `example` is a file to write a made-up video into, for the curl lines."""
+    configure_logging(level=settings.log_level, style=settings.log_format)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # the metrics count requests, and ids of users stay out of the log
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    _Server(config, app, example).run()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, with a greeting once there is something to answer from."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, example: Path | None) -> None:
+        super().__init__(config)
+        self._app = app
+        self._example = example
+        self._greeting: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then greet beside the serving."""
+        await super().startup(sockets)
+        if self.started:
+            self._greeting = asyncio.create_task(self._greet())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to greet, then to listen."""
+        if self._greeting is not None:
+            self._greeting.cancel()
+        await super().shutdown(sockets)
+
+    async def _greet(self) -> None:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        root = f"http://{host}:{port}"
+        # Plain text with no wrapping: these lines are made to be copied.
+        console = Console(soft_wrap=True, highlight=False, markup=False)
+        console.print(f"Listening on {root}; loading the bundle …")
+        view = await self._app.state.services.follower.first_view()
+        console.print(f"Ready: bundle {view.bundle_id}. API documentation: {root}/docs\nTry:")
+        for line in _curl_lines(view, root, self._example):
+            console.print(f"  {line}")
+
+
+def _curl_lines(view: View, root: str, example: Path | None) -> list[str]:
+    bundle = view.snapshot.bundle
+    user = quote(bundle.user_ids[0], safe="")
+    video = "my-first-video" if example else quote(bundle.video_ids[0], safe="")
+    lines = [f"curl -sS '{root}/v1/users/{user}/recommendations?k=5'"]
+    if example:
+        features = view.snapshot.fuser.example(np.random.default_rng(0))
+        body = {"features": features, "metadata": {"title": "My first video", "tags": ["new"]}}
+        example.write_text(json.dumps(body), "utf-8")
+        lines.append(
+            f"curl -sS -X PUT '{root}/v1/videos/{video}' "
+            f"-H 'content-type: application/json' --data @{example}"
+        )
+    lines.append(f"curl -sS '{root}/v1/videos/{video}/similar?k=5'")
+    return lines

@@ -1,0 +1,114 @@
+"""Log set-up and every metric, by name. Knows no room of the service; all of them are handed it."""
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Telemetry:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Register every metric at zero, so that none is missing before its first event."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.requests = Counter(
+            "http_requests",
+            "Requests answered, by route template; unmatched stands for every unknown path.",
+            ["route", "method", "code"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds",
+            "Time from the first byte of a request to the last of its answer.",
+            ["route", "method"],
+            buckets=FAST,
+            registry=registry,
+        )
+        self.recommendations = Counter(
+            "reco_recommendations", "Videos recommended, by source.", ["source"], registry=registry
+        )
+        self.index_videos = Gauge(
+            "reco_index_videos", "Videos that can be recommended now.", registry=registry
+        )
+        self.bundle_info = Info("reco_bundle", "The bundle that is served.", registry=registry)
+        self.bundle_refusals = Counter(
+            "reco_bundle_refusals", "Bundles that failed verification.", registry=registry
+        )
+        self.ingest_to_visible = Histogram(
+            "reco_ingest_to_visible_seconds",
+            "Time from receiving a video to its being recommendable in this process.",
+            buckets=FAST,
+            registry=registry,
+        )
+        self.fusion_seconds = Histogram(
+            "reco_fusion_seconds",
+            "Time to fuse one batch of arrivals.",
+            buckets=FAST,
+            registry=registry,
+        )
+        self.events_passed_over = Counter(
+            "reco_events_passed_over", "Events that could not be applied.", registry=registry
+        )
+        self.event_log_errors = Counter(
+            "reco_event_log_errors", "Failed calls of the event log.", ["op"], registry=registry
+        )
+        self.follower_failures = Counter(
+            "reco_follower_failures", "Unexpected failures of a loop.", ["loop"], registry=registry
+        )
+
+    def observe_catalog(self, *, bundle_id: str, live_videos: int) -> None:
+        """Record what is served now."""
+        self.bundle_info.info({"bundle_id": bundle_id})
+        self.index_videos.set(live_videos)
+
+    def count_recommendations(self, sources: Iterable[str]) -> None:
+        """Count the videos of one answer by their source."""
+        for source in sources:
+            self.recommendations.labels(source).inc()
+
+
+def configure_logging(*, level: str, style: str) -> None:
+    """Send our lines and those of libraries to stderr in one shape: `console` or `json`."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+    )
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    # A traceback as one field in JSON; the console renderer draws its own.
+    last = [structlog.processors.format_exc_info, render] if style == "json" else [render]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

@@ -1,0 +1,216 @@
+"""The trainer's command line: import, synth, fit, evaluate, compare."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.bundle.errors import BundleError
+from models.bundle.reader import read_bundle
+from training.compare import SHOWN, compare, summarise, write_results
+from training.config import read_config
+from training.data.dataset import SPLITS, Dataset
+from training.data.folder import (
+    CONSTANT_COLUMNS,
+    USERS_WITHOUT_TRAINING,
+    constant_columns,
+    read_dataset,
+    users_without_training,
+    write_dataset,
+)
+from training.data.importers.npz import read_npz
+from training.data.synthetic import make_synthetic
+from training.device import choose_device
+from training.errors import TrainingError
+from training.evaluate import evaluate
+from training.export import export
+from training.judge import judge
+from training.loop import fit
+from training.progress import epochs_shown
+
+IMPORTERS: Final[dict[str, Callable[[Path], Dataset]]] = {"npz": read_npz}
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+# Progress goes to stderr; what a program would read goes to stdout.
+console = Console(stderr=True, highlight=False)
+
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, in TOML; may repeat.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file of settings (training.config).")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")]
+
+
+@app.command("import")
+def import_(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {list(IMPORTERS)}.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST")],
+) -> None:
+    """Read a foreign data set and write it as a dataset folder, which must not exist yet."""
+    with _errors_told():
+        if format_ not in IMPORTERS:
+            raise TrainingError(f"unknown format {format_!r}, expected one of {list(IMPORTERS)}")
+        dataset = IMPORTERS[format_](source)
+        findings = _findings(dataset)
+        write_dataset(destination, dataset, accept=findings)
+        for finding, text in findings.items():
+            console.print(f"accepted ({finding} in dataset.json): {text}")
+        _describe(read_dataset(destination), destination)
+
+
+@app.command()
+def synth(
+    destination: Annotated[Path, typer.Argument(metavar="DEST")],
+    videos: Annotated[int, typer.Option(help="How many videos.")] = 2000,
+    users: Annotated[int, typer.Option(help="How many users.")] = 1000,
+    seed: Seed = 0,
+) -> None:
+    """Make a sample with planted tastes and write it as a dataset folder."""
+    with _errors_told():
+        write_dataset(destination, make_synthetic(videos=videos, users=users, seed=seed))
+        _describe(read_dataset(destination), destination)
+
+
+@app.command("fit")
+def fit_(
+    dataset: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    out: Annotated[Path, typer.Option(help="Folder of bundles to add one to.")],
+    config: Config = None,
+    set_: Set = None,
+    seed: Seed = 0,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after the epoch that ends past this.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for CUDA where it is.")] = "auto",
+) -> None:
+    """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
+    with _errors_told():
+        settings = read_config(config, set_ or [])
+        data = read_dataset(dataset)
+        _describe(data, dataset)
+        with epochs_shown(console, "fitting MetaMMF") as show:
+            fitted = fit(
+                data,
+                settings,
+                seed=seed,
+                device=choose_device(device),
+                max_seconds=None if max_minutes is None else 60 * max_minutes,
+                report=show,
+            )
+        metrics = evaluate(data, "test", fitted.users, fitted.videos)
+        _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
+        typer.echo(export(fitted, data, settings, out, metrics=metrics, seed=seed))
+
+
+@app.command("evaluate")
+def evaluate_(
+    bundle: Annotated[Path, typer.Argument(help="One bundle's folder.")],
+    dataset: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Judge a bundle by full ranking on a split of a data set."""
+    with _errors_told():
+        wanted = next((name for name in SPLITS if name == split), None)
+        if wanted is None:
+            raise TrainingError(f"--split {split!r}: expected one of {list(SPLITS)}")
+        metrics = judge(read_bundle(bundle), read_dataset(dataset), wanted)
+        if as_json:
+            typer.echo(json.dumps(metrics))
+        else:
+            _show_metrics(metrics, split)
+
+
+@app.command("compare")
+def compare_(
+    dataset: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs.json and table.md.")],
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = "popularity,bpr-mf,metammf-mf",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    config: Config = None,
+    set_: Set = None,
+) -> None:
+    """Fit several systems with several seeds and judge them side by side on test."""
+    with _errors_told():
+        settings = read_config(config, set_ or [])
+        numbers = _numbers(seeds)
+        data = read_dataset(dataset)
+        runs = compare(
+            data,
+            [name.strip() for name in models.split(",")],
+            numbers,
+            settings,
+            report=lambda model, seed, epoch: (
+                console.print(f"{model} seed {seed}: epoch {epoch.epoch}, best {epoch.best:.4f}")
+                if epoch.epoch % 50 == 0
+                else None
+            ),
+        )
+        write_results(runs, out)
+        table = Table("model", "seeds", *SHOWN, "seconds", title=data.name)
+        for row in summarise(runs):
+            cells = [f"{row[metric]:.4f} ± {row[f'{metric} sd']:.4f}" for metric in SHOWN]
+            table.add_row(row["model"], str(row["seeds"]), *cells, f"{row['seconds']:.0f}")
+        Console().print(table)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise TrainingError(f"--seeds {text!r}: expected comma-separated integers") from None
+
+
+def _findings(dataset: Dataset) -> dict[str, str]:
+    """Return what an owner should know of data that comes as it is, by its name in `accept`."""
+    findings: dict[str, str] = {}
+    constant = {m: len(constant_columns(matrix)) for m, matrix in dataset.features.items()}
+    if any(constant.values()):
+        findings[CONSTANT_COLUMNS] = f"columns that hold one value in every row: {constant}"
+    without = users_without_training(dataset)
+    if without:
+        findings[USERS_WITHOUT_TRAINING] = f"{without} users have no training interaction"
+    return findings
+
+
+def _describe(dataset: Dataset, folder: Path) -> None:
+    counts = ", ".join(f"{len(dataset.interactions(split)):,} {split}" for split in SPLITS)
+    widths = ", ".join(f"{name} {width}" for name, width in dataset.feature_dims.items())
+    console.print(
+        f"{folder}: {dataset.users:,} users, {dataset.videos:,} videos "
+        f"({int(dataset.cold.sum()):,} cold), interactions {counts}; features {widths}",
+        soft_wrap=True,
+    )
+
+
+def _show_metrics(metrics: dict[str, Any], title: str) -> None:
+    names = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
+    table = Table("", *names, "users", title=title)
+    for group in ("overall", "warm", "cold"):
+        figures = metrics[group]
+        cells = [f"{figures[name]:.4f}" if name in figures else "-" for name in names]
+        table.add_row(group, *cells, f"{figures['users']:,}")
+    console.print(table)
+    console.print(f"coverage@20 {metrics['coverage@20']:.3f}")
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    try:
+        yield
+    except (TrainingError, BundleError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was written", err=True)
+        raise typer.Exit(130) from None
+
+
+if __name__ == "__main__":
+    app()

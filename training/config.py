@@ -1,0 +1,63 @@
+"""What can be chosen about a training run: one flat table, read from TOML and `--set key=value`."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from training.errors import InvalidConfig
+
+Width = Annotated[int, Meta(ge=1, le=8192)]
+
+
+class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every knob of `fit`. The defaults were chosen on the validation splits of three real data sets.
+
+    Sizes: `vector_dim` of users and videos (a bias column comes on top), `hidden_dims` of the fusion
+    network, `signal_dim` S and `rank` R of its meta layers, `signal_hidden_dim` of the extractor.
+    """
+
+    vector_dim: Width = 64
+    hidden_dims: tuple[Width, ...] = (64,)
+    signal_hidden_dim: Width = 64
+    signal_dim: Width = 8
+    rank: Width = 8
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
+    regularisation: Annotated[float, Meta(ge=0, le=10)] = 1e-2
+    batch_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 2048
+    max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    patience: Annotated[int, Meta(ge=1, le=100_000)] = 25
+
+
+def read_config(file: Path | None, settings: Iterable[str] = ()) -> FitConfig:
+    """Return the defaults, overlaid by the TOML `file`, overlaid by `settings` of the form key=value.
+
+    Raises:
+        InvalidConfig: a file that is no TOML, an unknown key, a value of the wrong type or range.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values.update(_read_toml(file))
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise InvalidConfig(f"--set {setting!r}: expected key=value")
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidConfig(f"--set {setting!r}: {text!r} is no TOML value: {error}") from error
+    try:
+        return msgspec.convert(values, FitConfig, strict=True)
+    except msgspec.ValidationError as error:
+        known = ", ".join(FitConfig.__struct_fields__)
+        raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidConfig(f"{file}: {error}") from error

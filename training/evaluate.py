@@ -1,0 +1,105 @@
+"""Full-ranking metrics from vectors, so that a network, a baseline and a bundle are judged alike.
+
+Every video competes; what a user has met is masked with -inf. Knows vectors and interactions; nothing
+of models or files.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Csr, Dataset, Floats, Interactions, Mask, Rows, Split
+
+CUTOFFS: Final = (10, 20)
+DEPTH: Final = max(CUTOFFS)
+# Users scored at once: bounds the score matrix to about 64 MiB.
+SCORE_CELLS: Final = 1 << 24
+
+Metrics = dict[str, float]
+
+
+def evaluate(dataset: Dataset, split: Split, users: Floats, videos: Floats) -> dict[str, Any]:
+    """Judge `users: (U, D)` and `videos: (V, D)` on the held-out interactions of `split`.
+
+    The interactions of earlier splits are masked: train for val, train and val for test. `warm` and
+    `cold` count only relevant videos with, or without, training interactions; the ranking is the same
+    one over all videos. Each averages over the users who have a relevant video of that kind.
+
+    Returns:
+        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share}
+    """
+    target = dataset.interactions(split)
+    met = dataset.train if split != "test" else dataset.train.joined(dataset.val)
+    cold = dataset.cold[target.videos]
+    relevant = {
+        "overall": target,
+        "warm": Interactions(target.users[~cold], target.videos[~cold]),
+        "cold": Interactions(target.users[cold], target.videos[cold]),
+    }
+    judged = np.unique(target.users)
+    lists = top_lists(users, videos, judged, met.by_user(dataset.users))
+    report: dict[str, Any] = {
+        group: _metrics(lists, judged, part, dataset) for group, part in relevant.items()
+    }
+    shown = np.unique(lists[lists >= 0]) if len(lists) else lists
+    report[f"coverage@{DEPTH}"] = len(shown) / dataset.videos
+    return report
+
+
+def top_lists(users: Floats, videos: Floats, judged: Rows, met: Csr) -> Rows:
+    """Return the best 20 unmet video rows of each of the `judged: (N,)` user rows: (N, 20).
+
+    Ties go to the lower row. A list shorter than 20 is filled up with -1.
+    """
+    lists = np.full((len(judged), DEPTH), -1, dtype=np.int64)
+    block = max(1, SCORE_CELLS // max(1, len(videos)))
+    for start in range(0, len(judged), block):
+        rows = judged[start : start + block]
+        scores = users[rows] @ videos.T
+        counts = met.starts[rows + 1] - met.starts[rows]
+        scores[np.repeat(np.arange(len(rows)), counts), met.of(rows)] = -np.inf
+        lists[start : start + len(rows)] = _best(scores)
+    return lists
+
+
+def popularity_vectors(dataset: Dataset) -> tuple[Floats, Floats]:
+    """Return (users, videos) vectors that score every video by how popular it is, ties by row."""
+    order = np.argsort(-dataset.popularity, kind="stable")
+    scores = np.empty((dataset.videos, 1), dtype=np.float32)
+    scores[order, 0] = np.arange(dataset.videos, 0, -1)
+    return np.ones((dataset.users, 1), dtype=np.float32), scores
+
+
+def _best(scores: Floats) -> Rows:
+    depth = min(DEPTH, scores.shape[1])
+    rows = np.argpartition(scores, -depth, axis=1)[:, -depth:]
+    kept = np.take_along_axis(scores, rows, axis=1)
+    order = np.lexsort((rows, -kept), axis=1)
+    best = np.full((len(scores), DEPTH), -1, dtype=np.int64)
+    best[:, :depth] = np.take_along_axis(np.where(np.isneginf(kept), -1, rows), order, axis=1)
+    return best
+
+
+def _metrics(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Metrics:
+    keys = np.sort(relevant.users * dataset.videos + relevant.videos)
+    counts = np.bincount(relevant.users, minlength=dataset.users)[judged]
+    lists, judged, counts = lists[counts > 0], judged[counts > 0], counts[counts > 0]
+    if not len(judged):
+        return {"users": 0}
+    wanted = judged[:, None] * dataset.videos + lists
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    hits: Mask = (keys[places] == wanted) & (lists >= 0)
+    metrics: Metrics = {}
+    for cutoff in CUTOFFS:
+        metrics[f"recall@{cutoff}"] = float((hits[:, :cutoff].sum(1) / counts).mean())
+        metrics[f"ndcg@{cutoff}"] = float(_ndcg(hits[:, :cutoff], counts).mean())
+    metrics[f"precision@{DEPTH}"] = float(hits.mean())
+    metrics["users"] = len(judged)
+    return metrics
+
+
+def _ndcg(hits: Mask, counts: Rows) -> NDArray[np.float64]:
+    discounts = 1 / np.log2(np.arange(2, hits.shape[1] + 2))
+    ideal = np.cumsum(discounts)[np.minimum(counts, hits.shape[1]) - 1]
+    return np.asarray((hits * discounts).sum(1) / ideal)

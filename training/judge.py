@@ -1,0 +1,31 @@
+"""Judges a bundle on a data set: finds the bundle's rows for the data set's ids. Knows both."""
+
+from typing import Any
+
+import numpy as np
+
+from models.bundle.reader import Bundle
+from training.data.dataset import Dataset, Rows, Split
+from training.errors import InvalidDataset
+from training.evaluate import evaluate
+
+
+def judge(bundle: Bundle, dataset: Dataset, split: Split) -> dict[str, Any]:
+    """Evaluate the vectors of `bundle` on `dataset` (see `training.evaluate.evaluate`).
+
+    Raises:
+        InvalidDataset: the data set holds users or videos that the bundle does not.
+    """
+    users = _rows(bundle.user_ids, dataset.user_ids, "user")
+    videos = _rows(bundle.video_ids, dataset.video_ids, "video")
+    return evaluate(dataset, split, bundle.users[users], bundle.videos[videos])
+
+
+def _rows(known: list[str], wanted: list[str], what: str) -> Rows:
+    rows = {name: row for row, name in enumerate(known)}
+    missing = [name for name in wanted if name not in rows]
+    if missing:
+        raise InvalidDataset(
+            [f"{len(missing)} {what}s are not in the bundle, the first is {missing[0]!r}"]
+        )
+    return np.array([rows[name] for name in wanted], dtype=np.int64)

@@ -1,0 +1,19 @@
+"""What training minimises, as functions of vectors. Knows no model."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def bpr_loss(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Return the mean of -log sigmoid(score(u, i) - score(u, j)) over triples (Rendle et al., 2009).
+
+    All three are (B, D); softplus keeps it finite where the logarithm of a sigmoid is not.
+    """
+    margin = (users * (positives - negatives)).sum(1)
+    return softplus(-margin).mean()
+
+
+def squared_length(*parts: Tensor) -> Tensor:
+    """Return the summed squares of all `parts: (B, D)`, a mean over the batch."""
+    return torch.stack([part.square().sum() / len(part) for part in parts]).sum()

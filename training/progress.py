@@ -1,0 +1,47 @@
+"""Shows a person that training goes on: a bar on a terminal, plain lines elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from training.loop import EpochReport
+
+LINES_EVERY = 10
+
+
+@contextmanager
+def epochs_shown(console: Console, title: str) -> Iterator[Callable[[EpochReport], None]]:
+    """Yield a function that shows one `EpochReport` after the other."""
+    if not console.is_terminal:
+        yield lambda report: _print_some(console, title, report)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=None, state="")
+
+        def show(report: EpochReport) -> None:
+            progress.update(
+                task, completed=report.epoch, total=report.max_epochs, state=_state(report)
+            )
+
+        yield show
+
+
+def _print_some(console: Console, title: str, report: EpochReport) -> None:
+    if report.epoch == 1 or report.epoch % LINES_EVERY == 0:
+        console.print(f"{title}: epoch {report.epoch}/{report.max_epochs}, {_state(report)}")
+
+
+def _state(report: EpochReport) -> str:
+    return (
+        f"loss {report.loss:.4f}, validation recall@20 {report.validation:.4f} "
+        f"(best {report.best:.4f}), {report.seconds:.0f} s"
+    )
