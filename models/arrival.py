@@ -8,14 +8,14 @@ from models.fusion import MetaFusion
 
 @torch.no_grad()
 def arrival_vectors(
-    fusion: MetaFusion, features: Tensor, present: Tensor, *, max_norm: float
+    fusion: MetaFusion, standardised: Tensor, present: Tensor, *, max_norm: float
 ) -> Tensor:
-    """Fuse raw `features: (B, F)` with `present: (B, M)` into vectors: (B, D), the last column the bias.
+    """Fuse `standardised: (B, F)` features with `present: (B, M)`: (B, D), the last column the bias.
 
-    An arrival has no id residual: its content is all there is. Its length, bias left out, is held to
+    An arrival has no residual: its content is all there is. Its length, bias left out, is held to
     `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking.
     """
-    vectors = fusion(fusion.standardise(features, present), present)
+    vectors = fusion(standardised, present)
     norm = vectors[:, :-1].norm(dim=1, keepdim=True)
     shrink = max_norm / norm.clamp(min=max_norm)
     return torch.cat([vectors[:, :-1] * shrink, vectors[:, -1:]], dim=1)

@@ -50,7 +50,6 @@ class MetaMMF(nn.Module):
     product. (The paper puts content and id side by side; see docs/adr/0004-additive-residual.md.)
     """
 
-    features: Tensor
     standardised: Tensor
     present: Tensor
 
@@ -61,7 +60,6 @@ class MetaMMF(nn.Module):
         super().__init__()
         fusion.learn_scaling(features, present)
         self.fusion = fusion
-        self.register_buffer("features", features, persistent=False)
         self.register_buffer("present", present, persistent=False)
         self.register_buffer(
             "standardised", fusion.standardise(features, present), persistent=False
@@ -81,5 +79,5 @@ class MetaMMF(nn.Module):
     def arrivals(self, rows: Tensor, *, max_norm: float) -> Tensor:
         """Return what the service would make of video `rows: (B,)`, had they just arrived: (B, D)."""
         return arrival_vectors(
-            self.fusion, self.features[rows], self.present[rows], max_norm=max_norm
+            self.fusion, self.standardised[rows], self.present[rows], max_norm=max_norm
         )

@@ -84,9 +84,8 @@ class Fuser:
                     block[row] = features[name]
             blocks.append(block)
             present[:, column] = block.any(axis=1)
-        return arrival_vectors(
-            self._fusion,
-            torch.from_numpy(np.concatenate(blocks, axis=1)),
-            torch.from_numpy(present),
-            max_norm=self._max_norm,
-        ).numpy()
+        known = torch.from_numpy(present)
+        standardised = self._fusion.standardise(
+            torch.from_numpy(np.concatenate(blocks, axis=1)), known
+        )
+        return arrival_vectors(self._fusion, standardised, known, max_norm=self._max_norm).numpy()
