@@ -1,1 +1,1 @@
-"""The shared floor: the paper's networks and the bundle format. Knows nothing of training or serving."""
+"""The shared floor: the paper's networks and the bundle format. Never training or serving."""

@@ -10,7 +10,7 @@ from models.fusion import MetaFusion
 def arrival_vectors(
     fusion: MetaFusion, standardised: Tensor, present: Tensor, *, max_norm: float
 ) -> Tensor:
-    """Fuse `standardised: (B, F)` features with `present: (B, M)`: (B, D), the last column the bias.
+    """Fuse `standardised: (B, F)` features with `present: (B, M)`: (B, D), last column the bias.
 
     An arrival has no residual: its content is all there is. Its length, bias left out, is held to
     `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking.

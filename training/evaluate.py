@@ -1,7 +1,7 @@
 """Full-ranking metrics from vectors, so that a network, a baseline and a bundle are judged alike.
 
-Every video competes; what a user has met is masked with -inf. Knows vectors and interactions; nothing
-of models or files.
+Every video competes; what a user has met is masked with -inf. Knows vectors and interactions;
+nothing of models or files.
 """
 
 from typing import Any, Final
@@ -23,8 +23,8 @@ def evaluate(dataset: Dataset, split: Split, users: Floats, videos: Floats) -> d
     """Judge `users: (U, D)` and `videos: (V, D)` on the held-out interactions of `split`.
 
     The interactions of earlier splits are masked: train for val, train and val for test. `warm` and
-    `cold` count only relevant videos with, or without, training interactions; the ranking is the same
-    one over all videos. Each averages over the users who have a relevant video of that kind.
+    `cold` count only relevant videos with, or without, training interactions; the ranking is the
+    same one over all videos. Each averages over the users who have a relevant video of that kind.
 
     Returns:
         {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share}

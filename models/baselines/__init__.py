@@ -1,1 +1,1 @@
-"""The systems MetaMMF is compared with, one file each; all follow `models.recommender.Recommender`."""
+"""The systems MetaMMF is compared with, one file each (see `models.recommender.Recommender`)."""

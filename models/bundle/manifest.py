@@ -41,7 +41,7 @@ class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The manifest of one bundle.
 
-    The last of the `vector_dim` columns is the bias; a user's is 1, so one inner product scores all.
+    The last of the `vector_dim` columns is the bias; a user's is 1: one inner product scores all.
     `max_norm` is the longest trained video vector, bias left out: no arrival may be longer.
     `log_position` is the event-log position that training had read, None for none.
     """

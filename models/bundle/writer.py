@@ -33,10 +33,10 @@ Rows = NDArray[np.int64]
 class BundleContent:
     """All that goes into a bundle.
 
-    `users: (U, D)`, `videos: (V, D)` float32; `max_norm` as in `Manifest`; `seen_starts: (U + 1,)` and
-    `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts training
-    interactions; `feature_digests: (V,)` tell the features of each video (see `models.bundle.digest`);
-    `index` is the serialised FAISS index.
+    `users: (U, D)`, `videos: (V, D)` float32; `max_norm` as in `Manifest`; `seen_starts: (U + 1,)`
+    and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts
+    training interactions; `feature_digests: (V,)` tell the features of each video (see
+    `models.bundle.digest`); `index` is the serialised FAISS index.
     """
 
     user_ids: list[str]

@@ -1,10 +1,12 @@
 """The canonical dataset folder on disk: read with every fault named, written whole or not at all.
 
     dataset.json           {"format_version": 1, "name": ..., "accept": [...]}
-    interactions.parquet   user_id, video_id: string; optional timestamp: int64 seconds, split: string
-    videos.parquet         video_id: string; optional title, uploader, published_at: string, tags: list
-    visual.npy acoustic.npy textual.npy     any of them: (V, F) float, row i = row i of videos.parquet;
-                                            an all-zero row says that the video lacks the modality
+    interactions.parquet   user_id, video_id: string;
+                           optional timestamp: int64 seconds, split: string
+    videos.parquet         video_id: string;
+                           optional title, uploader, published_at: string, tags: list of string
+    visual.npy, acoustic.npy, textual.npy     any of them: (V, F) float, row i = row i of
+                           videos.parquet; an all-zero row says that the video lacks the modality
 
 `accept` lists findings that the owner of the data has seen and wants trained on all the same.
 """
@@ -132,7 +134,7 @@ def users_without_training(dataset: Dataset) -> int:
 
 
 def constant_columns(matrix: Floats) -> list[int]:
-    """Return the columns of `matrix: (V, F)` that hold one value in every row that is not all zero."""
+    """Return the columns of `matrix: (V, F)` that hold one value in every row but the all-zero ones."""
     known = matrix[matrix.any(axis=1)]
     return np.flatnonzero(known.min(axis=0) == known.max(axis=0)).tolist() if len(known) else []
 

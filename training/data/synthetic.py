@@ -2,8 +2,8 @@
 
 What is planted: every video belongs to topics, every user likes a few; one modality *leads* in each
 video and alone tells its topics, the others show topics drawn at random, so fusing all videos alike
-is wrong and fusing each in its own way is right. Features show which modality leads. Popularity has a
-long tail, some modalities are missing, and some videos are arrivals: no training interaction.
+is wrong and fusing each in its own way is right. Features show which modality leads. Popularity has
+a long tail, some modalities are missing, and some videos are arrivals: no training interaction.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,7 @@
 """Reads a folder with `interactions.npz` and `visual.npy`, `acoustic.npy`, `textual.npy`.
 
-`interactions.npz` holds train, val and test: int (n, 2) rows of user and video number, from 0. Feature
-row i belongs to video i. An optional `items.csv` (item, title, genres) becomes metadata.
+`interactions.npz` holds train, val and test: int (n, 2) rows of user and video number, from 0.
+Feature row i belongs to video i. An optional `items.csv` (item, title, genres) becomes metadata.
 """
 
 import csv
@@ -98,8 +98,8 @@ def _check_range(pairs: list[Rows], features: dict[Any, Floats], faults: list[st
         beyond = np.flatnonzero(part[:, 1] >= videos)
         if len(beyond):
             faults.append(
-                f"interactions.npz: {split} row {beyond[0]}: video {part[beyond[0], 1]} is unknown, "
-                f"the features hold {videos} rows"
+                f"interactions.npz: {split} row {beyond[0]}: video {part[beyond[0], 1]} "
+                f"is unknown, the features hold {videos} rows"
             )
 
 
