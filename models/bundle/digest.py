@@ -11,7 +11,7 @@ from models.modality import Modality, in_order
 
 
 def feature_digest(features: Mapping[Modality, NDArray[Any]]) -> int:
-    """Return 64 bits that tell float32 `features[m]: (F_m,)` apart; absent and all zero are alike."""
+    """Return 64 bits that tell float32 `features[m]: (F_m,)` apart, absent or all zero alike."""
     digest = hashlib.sha256()
     for modality in in_order(features):
         values = np.asarray(features[modality], dtype="<f4")

@@ -65,7 +65,7 @@ class Dataset:
     """Interactions in three splits, and one feature matrix per modality.
 
     `features[m]: (V, F_m)` float32; an all-zero row says that the video lacks modality m.
-    `metadata[i]` holds what is told of video row i, JSON-ready (title, tags, uploader, published_at).
+    `metadata[i]` is what is told of video row i, JSON-ready (title, tags, uploader, published_at).
     """
 
     name: str

@@ -134,7 +134,7 @@ def users_without_training(dataset: Dataset) -> int:
 
 
 def constant_columns(matrix: Floats) -> list[int]:
-    """Return the columns of `matrix: (V, F)` that hold one value in every row but the all-zero ones."""
+    """Return the columns of `matrix: (V, F)` that hold one value in all rows but all-zero ones."""
     known = matrix[matrix.any(axis=1)]
     return np.flatnonzero(known.min(axis=0) == known.max(axis=0)).tolist() if len(known) else []
 
