@@ -1,0 +1,129 @@
+"""The documents and the code say the same: settings, metrics, errors, formats, files."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.api.problems import PROBLEMS
+from service.errors import ServiceError
+from service.settings import Settings
+from service.telemetry import Telemetry
+from tests.support.commands import run
+from tests.support.deployment import ROOT, named_rows, table_rows
+from training.config import FitConfig
+from training.data.folder import ACCEPTABLE, read_dataset
+
+# What the text format appends to the name of a metric of each type.
+SUFFIXES = {"counter": "_total", "info": "_info"}
+SECTIONS = ["Context", "Decision", "Consequences", "Rejected", "Files"]
+ADRS = sorted((ROOT / "docs/adr").glob("*.md"))
+DOCUMENTS = [
+    *ADRS,
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "README.md",
+    ROOT / "benchmarks/README.md",
+]
+
+
+def exported_metrics() -> dict[str, set[str]]:
+    """Return the labels of every metric that the service exports, by its exposed name."""
+    registry = Telemetry().registry
+    found = {}
+    for collector in registry._collector_to_names:
+        declared = getattr(collector, "_labelnames", ())
+        for family in collector.collect():
+            labels = {label for sample in family.samples for label in sample.labels}
+            name = family.name + SUFFIXES.get(family.type, "")
+            found[name] = (labels | set(declared)) - {"le"}
+    return found
+
+
+def leaves(root: type[ServiceError]) -> set[type[ServiceError]]:
+    below = root.__subclasses__()
+    return {leaf for child in below for leaf in leaves(child)} if below else {root}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    rows = named_rows("configuration.md")
+    written = {name: row[0].strip("`") for name, row in rows.items() if name.startswith("RECO_")}
+    assert written == {
+        f"RECO_{name.upper()}": str(field.default) for name, field in Settings.model_fields.items()
+    }
+
+
+def test_every_training_key_is_documented_with_its_default() -> None:
+    rows = named_rows("configuration.md")
+    written = {n: row[0].strip("`") for n, row in rows.items() if not n.startswith("RECO_")}
+
+    def as_toml(value: Any) -> str:
+        return str(list(value)) if isinstance(value, tuple) else str(value)
+
+    fields = msgspec.structs.fields(FitConfig)
+    assert written == {field.name: as_toml(field.default) for field in fields}
+
+
+def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> None:
+    written = {
+        name: set(re.findall(r"`(\w+)`", row[0])) for name, row in named_rows("metrics.md").items()
+    }
+    exported = exported_metrics()
+    exported["reco_bundle_info"].add("bundle_id")  # known once a bundle is served
+    assert written == exported
+
+
+def test_every_error_is_documented_with_its_status_and_title() -> None:
+    rows = named_rows("errors.md")
+    written = {name: (row[0], row[1]) for name, row in rows.items()}
+    assert written == {e.__name__: (str(a.status), a.title) for e, a in PROBLEMS.items()}
+    assert set(written) == {leaf.__name__ for leaf in leaves(ServiceError)}
+
+
+def test_every_acceptable_finding_is_documented() -> None:
+    rows = table_rows("dataset-format.md")
+    assert {f"`{finding}`" for finding in ACCEPTABLE} <= {row[0] for row in rows}
+
+
+def test_the_dataset_example_makes_a_dataset_that_is_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs/dataset-format.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    made = run([sys.executable, "-c", code], cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    dataset = read_dataset(tmp_path / "my-dataset")
+    assert (dataset.users, dataset.videos) == (12, 30)
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (96, 12, 12)
+    assert dataset.feature_dims == {"visual": 16, "acoustic": 8}
+    assert not dataset.present[3, 1]
+
+
+@pytest.mark.parametrize("file", ADRS, ids=lambda file: file.stem)
+def test_a_decision_fits_a_page_and_names_files_that_exist(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert text.startswith(f"# {int(file.name[:4])}. ")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert len(text.splitlines()) <= 60
+    named = re.findall(r"`([^`]+)`", text.partition("## Files")[2])
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [int(file.name[:4]) for file in ADRS] == list(range(1, len(ADRS) + 1))
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_a_link_leads_to_a_file(file: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text("utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (file.parent / link).exists()] == []
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:models|training|service|tests|docs|k8s|\.ci)/[\w/.]*)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
