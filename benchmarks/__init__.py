@@ -1,0 +1,1 @@
+"""Measures the claims that depend on the machine. Knows all rooms; nothing imports it."""
