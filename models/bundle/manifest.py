@@ -1,5 +1,6 @@
 """What a bundle says of itself: identity, shapes, checksums, metrics. Knows JSON; opens no file."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,7 @@ class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The manifest of one bundle.
 
+    `bundle_id` ends in the `seal`, so that an altered manifest no longer fits its own name.
     The last of the `vector_dim` columns is the bias; a user's is 1: one inner product scores all.
     `max_norm` is the longest trained video vector, bias left out: no arrival may be longer.
     `log_position` is the event-log position that training had read, None for none.
@@ -69,6 +71,12 @@ class VersionOnly(msgspec.Struct):
     """The one field that every format version has; read first."""
 
     format_version: int
+
+
+def seal(manifest: Manifest) -> str:
+    """Return a digest of all that `manifest` says (the checksums of all files too), but its id."""
+    said = msgspec.json.encode(msgspec.structs.replace(manifest, bundle_id=""))
+    return hashlib.sha256(said).hexdigest()[:10]
 
 
 def describe_tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, TensorEntry]:

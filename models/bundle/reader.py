@@ -1,10 +1,9 @@
 """Reads a bundle and refuses one that is not whole. Knows arrays and ids; never torch or faiss."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,11 +11,17 @@ from numpy.typing import NDArray
 
 from models.bundle import layout
 from models.bundle.errors import CorruptBundle, NoBundle, UnsupportedFormat
-from models.bundle.manifest import Manifest, VersionOnly, describe_tensors
+from models.bundle.manifest import FileEntry, Manifest, VersionOnly, describe_tensors, seal
 from models.bundle.tensors import map_tensors
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+
+# What a reader relies on in the tensor files it reads itself.
+TENSORS: Final[dict[str, dict[str, type]]] = {
+    layout.VECTORS: {"users": np.float32, "videos": np.float32},
+    layout.SEEN: dict.fromkeys(("starts", "videos", "popularity", "feature_digests"), np.int64),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +67,7 @@ def read_current_id(root: Path) -> str:
         bundle_id = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NoBundle(file, f"cannot be read: {error.__class__.__name__}") from error
-    if not bundle_id or bundle_id != Path(bundle_id).name or not (root / bundle_id).is_dir():
+    if bundle_id not in list_bundle_ids(root):
         raise NoBundle(file, f"names {bundle_id[:80]!r}, which is no bundle here")
     return bundle_id
 
@@ -84,10 +89,7 @@ def read_bundle(folder: Path) -> Bundle:
         CorruptBundle: a file is missing, altered, or does not fit the manifest.
     """
     manifest = _read_manifest(folder / layout.MANIFEST)
-    if manifest.bundle_id != folder.name:
-        raise CorruptBundle(
-            folder / layout.MANIFEST, f"is for {manifest.bundle_id!r}, found in {folder.name!r}"
-        )
+    _verify_identity(folder, manifest)
     _verify_files(folder, manifest)
     tensors = {
         name: _read_tensors(folder / name, manifest) for name in (layout.VECTORS, layout.SEEN)
@@ -137,8 +139,16 @@ def _read_manifest(file: Path) -> Manifest:
                 file, f"format_version is {version}, this program reads {layout.FORMAT_VERSION}"
             )
         return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptBundle(file, str(error)) from error
+
+
+def _verify_identity(folder: Path, manifest: Manifest) -> None:
+    file = folder / layout.MANIFEST
+    if manifest.bundle_id != folder.name:
+        raise CorruptBundle(file, f"is for {manifest.bundle_id[:80]!r}, found in {folder.name!r}")
+    if not manifest.bundle_id.endswith(f"-{seal(manifest)}"):
+        raise CorruptBundle(file, f"was altered: its seal is {seal(manifest)}")
 
 
 def _verify_files(folder: Path, manifest: Manifest) -> None:
@@ -146,15 +156,22 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
         if name not in manifest.files:
             raise CorruptBundle(folder / layout.MANIFEST, f"lists no {name}")
     for name, entry in manifest.files.items():
-        file = folder / name
-        if name != Path(name).name or not file.is_file():
-            raise CorruptBundle(file, "is missing")
-        if file.stat().st_size != entry.bytes:
-            raise CorruptBundle(file, f"is {file.stat().st_size} bytes, expected {entry.bytes}")
+        if name != Path(name).name or not (folder / name).is_file():
+            raise CorruptBundle(folder / name, "is missing")
+        _verify_file(folder / name, entry)
+
+
+def _verify_file(file: Path, entry: FileEntry) -> None:
+    try:
+        size = file.stat().st_size
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != entry.sha256:
-            raise CorruptBundle(file, f"has SHA-256 {found[:12]}…, expected {entry.sha256[:12]}…")
+    except OSError as error:
+        raise CorruptBundle(file, f"cannot be read: {error}") from error
+    if size != entry.bytes:
+        raise CorruptBundle(file, f"is {size} bytes, expected {entry.bytes}")
+    if found != entry.sha256:
+        raise CorruptBundle(file, f"has SHA-256 {found[:12]}…, expected {entry.sha256[:12]}…")
 
 
 def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
@@ -163,6 +180,9 @@ def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     found = describe_tensors(tensors)
     if found != expected:
         raise CorruptBundle(file, f"holds {found}, the manifest says {expected}")
+    for name, dtype in TENSORS[file.name].items():
+        if name not in tensors or tensors[name].dtype != dtype:
+            raise CorruptBundle(file, f"holds no {name} of {np.dtype(dtype)}")
     return tensors
 
 
@@ -181,8 +201,10 @@ def _read_metadata(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
         return [{} for _ in range(manifest.videos)]
     file = folder / layout.METADATA
     try:
-        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    except ValueError as error:
+        # Lines of bytes: text also breaks at U+2028 and U+0085, which a title may hold.
+        lines = file.read_bytes().splitlines()
+        rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines]
+    except msgspec.DecodeError as error:
         raise CorruptBundle(file, str(error)) from error
     if len(rows) != manifest.videos:
         raise CorruptBundle(file, f"holds {len(rows)} rows, expected {manifest.videos}")
@@ -197,10 +219,8 @@ def _verify_shapes(bundle: Bundle) -> None:
     }
     for name, shape in expected.items():
         array = getattr(bundle, name)
-        if array.shape != shape or array.dtype != np.float32:
-            raise CorruptBundle(
-                vectors, f"{name} is {array.dtype} {array.shape}, expected float32 {shape}"
-            )
+        if array.shape != shape:
+            raise CorruptBundle(vectors, f"{name} is {array.shape}, expected {shape}")
         if not np.isfinite(array).all():
             raise CorruptBundle(vectors, f"{name} holds values that are not finite")
     _verify_seen(bundle)
@@ -212,8 +232,10 @@ def _verify_seen(bundle: Bundle) -> None:
     for name in ("popularity", "feature_digests"):
         if getattr(bundle, name).shape != (manifest.videos,):
             raise CorruptBundle(file, f"{name} is not ({manifest.videos},)")
-    if starts.shape != (manifest.users + 1,):
-        raise CorruptBundle(file, f"starts is {starts.shape}, expected ({manifest.users + 1},)")
+    if starts.shape != (manifest.users + 1,) or rows.ndim != 1:
+        raise CorruptBundle(
+            file, f"starts is {starts.shape}, expected ({manifest.users + 1},); videos {rows.shape}"
+        )
     if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
         raise CorruptBundle(file, "starts do not divide the seen videos")
     if len(rows) and not 0 <= rows.min() <= rows.max() < manifest.videos:

@@ -15,6 +15,11 @@ from models.bundle.errors import CorruptBundle
 HEADER_BYTES: Final = 8
 MAX_HEADER: Final = 1 << 20
 DTYPES: Final = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32}
+# What bytes that are no safetensors file may raise on the way.
+FAULTS: Final = (
+    ValueError, KeyError, IndexError, TypeError, AttributeError,
+    OSError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 def map_tensors(file: Path) -> dict[str, NDArray[Any]]:
@@ -31,7 +36,7 @@ def map_tensors(file: Path) -> dict[str, NDArray[Any]]:
         header.pop("__metadata__", None)
         data = raw[HEADER_BYTES + size :]
         return {name: _view(data, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, IndexError, TypeError, OSError, AttributeError) as error:
+    except FAULTS as error:
         raise CorruptBundle(file, f"is no readable safetensors file: {error}") from error
 
 
@@ -39,4 +44,4 @@ def _view(data: NDArray[np.uint8], entry: dict[str, Any]) -> NDArray[Any]:
     start, end = entry["data_offsets"]
     if not 0 <= start <= end <= len(data):
         raise ValueError(f"tensor bytes {start}..{end} lie outside the file")
-    return np.asarray(data[start:end]).view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return np.asarray(data[start:end]).view(DTYPES[entry["dtype"]]).reshape(tuple(entry["shape"]))

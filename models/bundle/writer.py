@@ -23,6 +23,7 @@ from models.bundle.manifest import (
     IndexEntry,
     Manifest,
     describe_tensors,
+    seal,
 )
 
 Floats = NDArray[np.float32]
@@ -72,9 +73,9 @@ def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) ->
     try:
         tensors = _write_files(scratch, content)
         files = {file.name: _entry(file) for file in sorted(scratch.iterdir())}
-        digest = hashlib.sha256("".join(entry.sha256 for entry in files.values()).encode())
-        bundle_id = f"{created_at:%Y%m%dT%H%M%S}-{digest.hexdigest()[:10]}"
-        manifest = _manifest(content, bundle_id, created_at, files, tensors)
+        manifest = _manifest(content, created_at, files, tensors)
+        bundle_id = f"{created_at:%Y%m%dT%H%M%S}-{seal(manifest)}"
+        manifest = msgspec.structs.replace(manifest, bundle_id=bundle_id)
         formatted = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         (scratch / layout.MANIFEST).write_bytes(formatted + b"\n")
         for file in scratch.iterdir():
@@ -126,14 +127,13 @@ def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
 
 def _manifest(
     content: BundleContent,
-    bundle_id: str,
     created_at: datetime,
     files: dict[str, FileEntry],
     tensors: dict[str, Any],
 ) -> Manifest:
     return Manifest(
         format_version=layout.FORMAT_VERSION,
-        bundle_id=bundle_id,
+        bundle_id="",
         created_at=created_at.isoformat(),
         git_revision=content.git_revision,
         dataset=content.dataset,
