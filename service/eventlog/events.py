@@ -1,4 +1,4 @@
-"""The events and their encoding. Knows what happened; nothing of where it is kept or what follows."""
+"""The events and their encoding. Knows what happened; not where it is kept or what follows."""
 
 from typing import Any, Literal, get_args
 
@@ -54,5 +54,9 @@ def decode(payload: bytes) -> Event:
     Raises:
         msgspec.DecodeError: the payload is no event this program knows.
     """
-    event: Event = _decoder.decode(payload)
+    try:
+        event: Event = _decoder.decode(payload)
+    except (UnicodeDecodeError, TypeError) as error:
+        # Text that is no UTF-8, or a payload that is no bytes at all.
+        raise msgspec.DecodeError(str(error)) from error
     return event

@@ -28,7 +28,7 @@ class EventLog(Protocol):
     """
 
     def append(self, events: Sequence[Event]) -> Position:
-        """Record `events`, all or none, and return the last one's position once they are durable."""
+        """Record `events`, all or none; return the last one's position once they are durable."""
 
     def read(self, after: Position, limit: int) -> list[Entry]:
         """Return at most `limit` entries behind `after`, in order."""

@@ -1,4 +1,4 @@
-"""The event log in one SQLite file: the embedded default. Knows SQL; nothing of what events mean."""
+"""The event log in one SQLite file, the embedded default. Knows SQL; not what events mean."""
 
 import sqlite3
 import threading
@@ -12,7 +12,8 @@ from service.eventlog.events import Event, encode
 from service.eventlog.log import START, Entry, Position
 
 POSITION_DIGITS: Final = 16
-BUSY_SECONDS: Final = 5.0
+# How long a call waits for another process that writes; an append takes milliseconds.
+BUSY_SECONDS: Final = 2.0
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
