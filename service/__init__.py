@@ -1,1 +1,1 @@
-"""The online program: a bundle and an event log in, recommendations out. Knows nothing of training."""
+"""The online program: a bundle and an event log in, recommendations out; never training."""

@@ -40,8 +40,9 @@ def create_app(settings: Settings) -> FastAPI:
             bundle_poll=settings.bundle_poll_seconds,
         )
         workers = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="worker")
+        writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         app.state.services = Services(
-            settings, catalog, follower, event_log, telemetry, workers, time.time
+            settings, catalog, follower, event_log, telemetry, workers, writer, time.time
         )
         follower.start()
         try:
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await follower.stop()
             workers.shutdown(wait=True)
+            writer.shutdown(wait=True)
             event_log.close()
 
     app = FastAPI(
@@ -56,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Recommends micro-videos, learns of new ones, and of what users do.",
         lifespan=lifespan,
         dependencies=[Depends(refuse_stray_query)],
+        redirect_slashes=False,
         responses={422: {"model": Problem}, 503: {"model": Problem}},
     )
     for module in (recommendations, videos, interactions, operations):
@@ -70,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _describe_batch(app: FastAPI) -> None:
-    """Put the schema of a batch's videos into OpenAPI: each is validated by itself, so no route names it."""
+    """Put the schema of a batch's videos into OpenAPI: checked one by one, no route names it."""
     generate = app.openapi
 
     def openapi() -> dict[str, object]:

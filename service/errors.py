@@ -1,4 +1,4 @@
-"""What can go wrong in the service, as facts. No HTTP word in it: `service.api.problems` has the table."""
+"""What can go wrong in the service, as facts. No HTTP word: `service.api.problems` has those."""
 
 
 class ServiceError(Exception):

@@ -1,28 +1,30 @@
-"""What every handler may ask for: the services, an id from the path, a pinned view, worker threads."""
+"""What every handler may ask for: services, an id of the path, a pinned view, worker threads."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from models.ids import UserId, VideoId, fault_in_id
 from service.catalog.follower import Follower
 from service.catalog.store import Catalog
 from service.catalog.view import View
-from service.errors import EventLogUnavailable, InvalidInput
+from service.errors import Behind, EventLogUnavailable, InvalidInput
 from service.eventlog.events import Event
-from service.eventlog.log import EventLog, Position
+from service.eventlog.log import START, EventLog, Position
 from service.settings import Settings
 from service.telemetry import Telemetry
 
 T = TypeVar("T")
 
 MAX_K = 500
+# A write that has waited so long for its turn is refused: behind a log that hangs, all would wait.
+WRITE_QUEUE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,41 @@ class Services:
     event_log: EventLog
     telemetry: Telemetry
     workers: ThreadPoolExecutor
+    writer: ThreadPoolExecutor
     clock: Callable[[], float]
 
     async def in_worker(self, call: Callable[..., T], *args: Any) -> T:
         """Run blocking or heavy work beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, call, *args)
 
-    async def record(self, events: list[Event]) -> Position:
-        """Append `events` durably, wake the follower, return the position.
+    async def record(self, events: list[Event], response: Response) -> Position:
+        """Append `events` durably, wait until they show here, return the position.
+
+        The client's next read sees them; a header of `response` says where that cannot be promised.
 
         Raises:
+            NotReady: nothing was recorded.
             EventLogUnavailable: nothing was recorded.
         """
+        _ = self.catalog.view
+        loop = asyncio.get_running_loop()
+        deadline = self.clock() + WRITE_QUEUE_SECONDS
         try:
-            position = await self.in_worker(self.event_log.append, events)
+            # A thread of its own: a locked log must hold up no reader.
+            position = await loop.run_in_executor(self.writer, self._append, events, deadline)
         except EventLogUnavailable:
             self.telemetry.event_log_errors.labels("append").inc()
             raise
-        self.follower.nudge()
+        try:
+            await self.follower.reached(position, within=self.settings.write_visible_wait_seconds)
+        except Behind:
+            response.headers["X-Degraded"] = "recorded, not visible yet"
         return position
+
+    def _append(self, events: list[Event], deadline: float) -> Position:
+        if self.clock() > deadline:
+            raise EventLogUnavailable("too many writes are waiting for the event log")
+        return self.event_log.append(events)
 
 
 def get_services(request: Request) -> Services:
@@ -97,9 +115,25 @@ def _query_fields(route: APIRoute) -> list[Any]:
     return fields
 
 
+async def require_json(request: Request) -> None:
+    """Refuse a body that does not call itself JSON.
+
+    Raises:
+        HTTPException: 415, says what was expected.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+    if not is_json and await request.body():
+        came = f"got {kind[:80]!r}" if kind else "got none"
+        raise HTTPException(415, f"expected a body of content-type application/json, {came}")
+
+
 def _checked_id(field: str, encoded: str) -> str:
     try:
-        text = unquote(encoded, errors="strict")
+        # `EncodedPath` has kept every byte of the path as one character.
+        text = unquote_to_bytes(encoded.encode("latin-1")).decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidInput([(field, "is not valid UTF-8 text")]) from None
     fault = fault_in_id(text)
@@ -144,13 +178,13 @@ async def pin_view(
     """
     view = services.catalog.view
     if min_position is not None:
-        if not services.event_log.is_position(min_position):
+        if min_position != START and not services.event_log.is_position(min_position):
             fault = f"expected a position that a write returned, got {min_position[:40]!r}"
             raise InvalidInput([("query.min_position", fault)])
         wait = services.settings.min_position_wait_seconds
         view = await services.follower.reached(Position(min_position), within=wait)
-    if services.catalog.stale_reason:
-        response.headers["X-Degraded"] = "serving an older bundle: the current one was refused"
+    if services.catalog.degraded:
+        response.headers["X-Degraded"] = services.catalog.degraded
     return view
 
 

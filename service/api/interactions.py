@@ -1,17 +1,19 @@
 """Interactions: what users did. Recorded before they are answered."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Response
 
 from models.ids import VideoId
-from service.api.dependencies import ServicesDep
+from service.api.dependencies import ServicesDep, require_json
 from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
 from service.eventlog.events import Event, InteractionRecorded
 
 router = APIRouter(prefix="/v1", tags=["interactions"])
 
 
-@router.post("/interactions", status_code=202)
-async def post_interactions(body: InteractionBatch, services: ServicesDep) -> InteractionsWritten:
+@router.post("/interactions", status_code=202, dependencies=[Depends(require_json)])
+async def post_interactions(
+    body: InteractionBatch, services: ServicesDep, response: Response
+) -> InteractionsWritten:
     """Record interactions, all or none. One with an unknown video is kept (it may arrive yet)."""
     view, now = services.catalog.view, services.clock()
     events: list[Event] = [
@@ -24,7 +26,7 @@ async def post_interactions(body: InteractionBatch, services: ServicesDep) -> In
         )
         for item in body.interactions
     ]
-    position = await services.record(events)
+    position = await services.record(events, response)
     unknown = [
         InteractionResult(place=place, note=f"no video {item.video_id!r} at the moment")
         for place, item in enumerate(body.interactions)

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Depends, Response
 from pydantic import TypeAdapter, ValidationError
 
 from models.ids import VideoId
-from service.api.dependencies import Services, ServicesDep, VideoIdDep, ViewDep
+from service.api.dependencies import ServicesDep, VideoIdDep, ViewDep, require_json
 from service.api.problems import describe_faults
 from service.api.schemas import (
     BatchReply,
@@ -21,15 +21,18 @@ from service.api.schemas import (
     Written,
 )
 from service.catalog.view import View
-from service.errors import Behind, InvalidInput
+from service.errors import InvalidInput
 from service.eventlog.events import Event, VideoDeleted, VideoUpserted
-from service.eventlog.log import Position
 
 router = APIRouter(prefix="/v1", tags=["videos"])
 batch_video = TypeAdapter(BatchVideo)
 
 
-@router.put("/videos/{video_id}", responses={201: {"model": VideoWritten}})
+@router.put(
+    "/videos/{video_id}",
+    responses={201: {"model": VideoWritten}},
+    dependencies=[Depends(require_json)],
+)
 async def put_video(
     video_id: VideoIdDep,
     body: Annotated[VideoBody, Body()],
@@ -40,13 +43,13 @@ async def put_video(
     view = services.catalog.view
     event = _upsert(view, video_id, body, now=services.clock())
     response.status_code = 200 if view.row(video_id) is not None else 201
-    position = await _write(services, [event], response)
+    position = await services.record([event], response)
     return VideoWritten(video_id=video_id, position=position)
 
 
-@router.post("/videos:batch")
+@router.post("/videos:batch", dependencies=[Depends(require_json)])
 async def post_videos(body: VideoBatch, services: ServicesDep, response: Response) -> BatchReply:
-    """Add or replace many videos. Good ones are recorded together; each bad one is told by itself."""
+    """Add or replace many videos: good ones are recorded together, each bad one told by itself."""
     view, now = services.catalog.view, services.clock()
     results: list[BatchResult] = []
     events: list[Event] = []
@@ -62,7 +65,7 @@ async def post_videos(body: VideoBatch, services: ServicesDep, response: Respons
         known.add(video.video_id)
         results.append(BatchResult(video_id=video.video_id, status=200 if known_before else 201))
     if events:
-        position = await _write(services, events, response)
+        position = await services.record(events, response)
         for result in results:
             if result.problem is None:
                 result.position = position
@@ -85,7 +88,7 @@ async def get_video(video_id: VideoIdDep, view: ViewDep) -> VideoReply:
 async def delete_video(video_id: VideoIdDep, services: ServicesDep, response: Response) -> Written:
     """Delete a video; deleting one that is not there is no error."""
     event = VideoDeleted(video_id=video_id, recorded_at=services.clock())
-    return Written(position=await _write(services, [event], response))
+    return Written(position=await services.record([event], response))
 
 
 def _upsert(view: View, video_id: VideoId, body: VideoBody, *, now: float) -> VideoUpserted:
@@ -100,17 +103,6 @@ def _upsert(view: View, video_id: VideoId, body: VideoBody, *, now: float) -> Vi
         metadata=body.metadata.model_dump(exclude_none=True),
         recorded_at=now,
     )
-
-
-async def _write(services: Services, events: list[Event], response: Response) -> Position:
-    """Record `events` and wait until they show here, so that the client's next read sees them."""
-    position = await services.record(events)
-    try:
-        wait = services.settings.write_visible_wait_seconds
-        await services.follower.reached(position, within=wait)
-    except Behind:
-        response.headers["X-Degraded"] = "recorded, not visible yet"
-    return position
 
 
 def _refusal(place: int, raw: Any, error: ValidationError | InvalidInput) -> BatchResult:

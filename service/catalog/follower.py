@@ -93,9 +93,7 @@ class Follower:
         self._nudged.clear()
 
     async def _watch(self) -> None:
-        first = not self._catalog.has_view
-        load = self._catalog.load if first else self._catalog.load_changed
-        fresh = await self._run(self._builder, load)
+        fresh = await self._run(self._builder, self._catalog.load)
         if fresh is not None:
             await self._run(self._publisher, self._catalog.publish, fresh)
             async with self._moved:

@@ -1,4 +1,4 @@
-"""Fuses the features of arriving videos with the bundle's network. The one file that touches torch."""
+"""Fuses features of arriving videos with the bundle's network. The one file that touches torch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ from models.modality import in_order
 Floats = NDArray[np.float32]
 Features = Mapping[str, Floats]
 
-# One small network on a machine shared with the event loop: a second thread costs more than it gives.
+# One small network beside the event loop: a second thread costs more than it gives.
 torch.set_num_threads(1)
 
 
@@ -28,33 +28,44 @@ class Fuser:
         """Build the network and read its weights.
 
         Raises:
-            CorruptBundle: the weights do not fit the sizes in the manifest.
+            CorruptBundle: the weights are not finite or do not fit the sizes in the manifest.
         """
         manifest = bundle.manifest
         sizes = manifest.fusion
-        self.modalities = in_order(manifest.modalities)
         self.widths: Mapping[str, int] = manifest.modalities
         self._max_norm = manifest.max_norm
-        self._fusion = MetaFusion(
-            {name: self.widths[name] for name in self.modalities},
-            hidden_dims=sizes.hidden_dims,
-            output_dim=manifest.vector_dim,
-            signal_hidden_dim=sizes.signal_hidden_dim,
-            signal_dim=sizes.signal_dim,
-            rank=sizes.rank,
-        )
         try:
-            self._fusion.load_state_dict(load_file(bundle.fusion_file))
-        except (RuntimeError, SafetensorError) as error:
+            self.modalities = in_order(self.widths)
+            self._fusion = MetaFusion(
+                {name: self.widths[name] for name in self.modalities},
+                hidden_dims=sizes.hidden_dims,
+                output_dim=manifest.vector_dim,
+                signal_hidden_dim=sizes.signal_hidden_dim,
+                signal_dim=sizes.signal_dim,
+                rank=sizes.rank,
+            )
+            weights = load_file(bundle.fusion_file)
+            self._fusion.load_state_dict(weights)
+        except (RuntimeError, ValueError, SafetensorError) as error:
             raise CorruptBundle(bundle.fusion_file, str(error)) from error
-        self._fusion.eval()
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise CorruptBundle(bundle.fusion_file, f"{name} holds values that are not finite")
+        # In double precision the sums of a batch of 1 and of 512 agree once rounded to float32, so
+        # a replica that followed the log and one that replayed it hold the same vectors.
+        self._fusion.double().eval()
 
     def faults_in(self, features: Features) -> list[tuple[str, str]]:
-        """Return (modality, what was expected and what came) for all that the network cannot take."""
+        """Return (modality, what was expected and what came) for all the network cannot take."""
         faults = [
             (name, self._expected(name, len(values)))
             for name, values in features.items()
             if len(values) != self.widths.get(name)
+        ]
+        faults += [
+            (name, "expected finite numbers, got one that is not")
+            for name, values in features.items()
+            if not np.isfinite(values).all()
         ]
         if not faults and not any(values.any() for values in features.values()):
             known = ", ".join(self.modalities)
@@ -75,10 +86,10 @@ class Fuser:
         return {name: block.tolist() for name, block in zip(self.modalities, blocks, strict=True)}
 
     def fuse(self, videos: Sequence[Features]) -> Floats:
-        """Return the vectors of `videos` in one forward pass: (B, D). An all-zero modality is absent."""
+        """Return the vectors of `videos` in one pass: (B, D). An all-zero modality is absent."""
         blocks, present = [], np.zeros((len(videos), len(self.modalities)), dtype=bool)
         for column, name in enumerate(self.modalities):
-            block = np.zeros((len(videos), self.widths[name]), dtype=np.float32)
+            block = np.zeros((len(videos), self.widths[name]))
             for row, features in enumerate(videos):
                 if name in features:
                     block[row] = features[name]
@@ -88,4 +99,5 @@ class Fuser:
         standardised = self._fusion.standardise(
             torch.from_numpy(np.concatenate(blocks, axis=1)), known
         )
-        return arrival_vectors(self._fusion, standardised, known, max_norm=self._max_norm).numpy()
+        vectors = arrival_vectors(self._fusion, standardised, known, max_norm=self._max_norm)
+        return vectors.float().numpy()

@@ -71,6 +71,18 @@ class FaissIndex:
         return rows[rows >= 0] if rows[-1] < 0 else rows  # type: ignore[no-any-return] # faiss
 
 
+def contenders(scores: NDArray[Any], k: int, slack: float) -> Rows:
+    """Return the rows of `scores: (V,)` within `slack` of the k-th highest, unordered.
+
+    Rows of score minus infinity are barred. What is near the cut is kept, so that a finer score can
+    decide, and ties at the cut can be broken by something other than the row.
+    """
+    k = min(k, int(np.count_nonzero(scores > -np.inf)))
+    if k < 1:
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(scores >= np.partition(scores, -k)[-k] - slack)
+
+
 def best_rows(scores: Floats, k: int) -> Rows:
     """Return the rows of the `k` highest of `scores: (V,)`, best first, ties by lower row."""
     k = min(k, scores.size)

@@ -1,4 +1,4 @@
-"""What the log adds to a snapshot: arrivals, deletions and histories. Immutable; edited into a new one.
+"""What the log adds to a snapshot: arrivals, deletions, histories. Immutable; edits yield new ones.
 
 Knows events and rows; nothing of where events come from or who reads the result.
 """
@@ -61,7 +61,7 @@ class Delta:
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """All that happened up to `position`. `blocked: (V,)` marks snapshot rows replaced or deleted."""
+    """All that happened up to `position`. `blocked: (V,)`: snapshot rows replaced or deleted."""
 
     position: Position
     videos: Map[VideoId, LiveVideo]
@@ -101,7 +101,9 @@ class Edit:
         self._ids = overlay.delta.ids
         # What an edit that failed halfway has left behind; no overlay sees that far.
         del self._ids[overlay.delta.count :]
-        self._dead = overlay.delta.dead.tolist()
+        self._count = overlay.delta.count
+        self._dead = np.zeros(len(self._vectors), dtype=bool)
+        self._dead[: self._count] = overlay.delta.dead
 
     def apply(self, event: Event, vector: Floats | None) -> None:
         """Apply one event. `vector: (D,)` is what an upserted video was fused to.
@@ -119,7 +121,7 @@ class Edit:
 
     def finish(self, position: Position) -> Overlay:
         """Return the overlay at `position`."""
-        delta = Delta(self._vectors, self._ids, np.array(self._dead, dtype=bool))
+        delta = Delta(self._vectors, self._ids, self._dead[: self._count])
         overlay = Overlay(
             position, self._videos.finish(), self._histories.finish(), delta, self._blocked
         )
@@ -156,14 +158,15 @@ class Edit:
             self._blocked[row] = blocked
 
     def _append(self, video_id: VideoId, vector: Floats) -> VideoRow:
-        place = len(self._dead)
+        place = self._count
         if place == len(self._vectors):
             grown = np.empty((2 * place, self._vectors.shape[1]), dtype=np.float32)
             grown[:place] = self._vectors
             self._vectors = grown
+            self._dead = np.concatenate([self._dead, np.zeros(place, dtype=bool)])
         self._vectors[place] = vector
         self._ids.append(video_id)
-        self._dead.append(False)
+        self._count += 1
         return VideoRow(self._snapshot.manifest.videos + place)
 
     def _remember(self, user_id: UserId, video_id: VideoId) -> None:

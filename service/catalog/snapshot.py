@@ -1,6 +1,5 @@
-"""The frozen view of one bundle: ids, rows, vectors and index. Knows nothing of what came after it."""
+"""The frozen view of one bundle: ids, rows, vectors, index. Knows nothing of what came after."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,13 @@ class Snapshot:
         self.fuser = Fuser(bundle)
         self._rows = {video_id: row for row, video_id in enumerate(bundle.video_ids)}
         self._user_rows = {user_id: row for row, user_id in enumerate(bundle.user_ids)}
+        # Worked out here, lest the first request pay for it.
+        # `norms: (V,)` are the lengths of the video vectors, bias left out, never zero.
+        self.norms = safe_norms(self.vectors[:, : self.unbiased_dim])
+        # `popular: (V,)` are all rows, most training interactions first, ties by row.
+        self.popular: Rows = np.argsort(-bundle.popularity, kind="stable")
+        # `longest` is the length of the longest video vector, bias included.
+        self.longest = float(np.linalg.norm(self.vectors, axis=1).max(initial=0))
 
     @property
     def bundle_id(self) -> str:
@@ -64,20 +70,10 @@ class Snapshot:
         starts = self.bundle.seen_starts
         return np.asarray(self.bundle.seen_videos[starts[row] : starts[row + 1]])
 
-    @cached_property
-    def popular(self) -> Rows:
-        """All video rows, most training interactions first, ties by row."""
-        return np.argsort(-self.bundle.popularity, kind="stable")
-
     @property
     def unbiased_dim(self) -> int:
         """How many leading columns of a vector tell what a video is like; the rest is bias."""
         return self.manifest.vector_dim - 1
-
-    @cached_property
-    def norms(self) -> Floats:
-        """The length of each video vector, bias left out, never zero: (V,)."""
-        return safe_norms(self.vectors[:, : self.unbiased_dim])
 
 
 def safe_norms(vectors: Floats) -> Floats:

@@ -8,29 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import msgspec
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from models.bundle.digest import feature_digest
-from models.bundle.errors import BundleError
-from models.bundle.reader import candidate_ids, read_bundle, read_current_id
-from models.ids import VideoId
-from models.modality import in_order
-from service.catalog.overlay import Edit, Overlay
+from models.bundle import layout
+from models.bundle.errors import BundleError, CorruptBundle
+from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
+from service.catalog.overlay import Overlay
+from service.catalog.replay import Replay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
 from service.errors import EventLogUnavailable, NotReady
-from service.eventlog.events import Event, VideoUpserted, decode
+from service.eventlog.events import VideoUpserted
 from service.eventlog.log import Entry, EventLog
 from service.telemetry import Telemetry
 
-Floats = NDArray[np.float32]
 log = structlog.get_logger()
 
 # Entries read and applied at once: bounds both memory and how long a new view takes to appear.
 READ_LIMIT: Final = 512
+
+# Names, sizes and times of a bundle's files: a refused one is looked at again once they change.
+Stamp = tuple[tuple[str, int, int], ...]
 
 
 class Catalog:
@@ -50,10 +48,11 @@ class Catalog:
         self._event_log = event_log
         self._telemetry = telemetry
         self._clock = clock
-        self._history_limit = history_limit
+        self._replay = Replay(telemetry, history_limit=history_limit)
         self._view: View | None = None
-        self._fault = "no bundle has been loaded yet"
-        self._refused_id: str | None = None
+        self._bundle_fault = ""
+        self._log_fault = ""
+        self._refused: dict[str, tuple[Stamp, BundleError]] = {}
 
     @property
     def view(self) -> View:
@@ -63,7 +62,8 @@ class Catalog:
             NotReady: nothing has been loaded; says why.
         """
         if self._view is None:
-            raise NotReady(self._fault)
+            faults = "; ".join(filter(None, (self._bundle_fault, self._log_fault)))
+            raise NotReady(faults or "the bundle is being loaded")
         return self._view
 
     @property
@@ -72,53 +72,44 @@ class Catalog:
         return self._view is not None
 
     @property
-    def stale_reason(self) -> str:
-        """Why the bundle served is not the one that CURRENT names; empty if it is."""
-        return self._fault if self._view is not None else ""
+    def degraded(self) -> str:
+        """What answers from the view suffer from; empty if from nothing."""
+        suffered = []
+        if self._bundle_fault:
+            suffered.append("the current bundle cannot be used, serving the last good one")
+        if self._log_fault:
+            suffered.append("the event log cannot be read, answers may be out of date")
+        return "; ".join(suffered)
 
     def load(self) -> View | None:
-        """Build a view on the bundle that CURRENT names or, where that is unusable, the next newest.
+        """Build a view on the bundle that CURRENT names, unless it is served already.
 
-        Returns None, with the reason kept, if no bundle is usable.
+        As long as nothing is served, any other bundle will do, the newest first. Returns None if
+        there is nothing new to publish; what is wrong is kept.
 
         Raises:
             EventLogUnavailable: the log cannot be replayed.
         """
         faults: list[str] = []
+        candidates: list[str] = []
         try:
-            candidates = candidate_ids(self._bundles)
+            candidates.append(read_current_id(self._bundles))
         except BundleError as error:
-            candidates = []
             faults.append(str(error))
+        served = None if self._view is None else self._view.bundle_id
+        if served is None:
+            others = list_bundle_ids(self._bundles)
+            candidates += [bundle_id for bundle_id in others if bundle_id not in candidates]
         fresh = None
         for bundle_id in candidates:
+            if bundle_id == served:
+                break
             try:
                 fresh = self._build(bundle_id)
                 break
             except BundleError as error:
-                faults.append(self._refuse(bundle_id, error))
-        self._fault = "; ".join(faults)
-        return fresh
-
-    def load_changed(self) -> View | None:
-        """Build a view on the bundle that CURRENT names, if it is neither served nor refused already.
-
-        Raises:
-            EventLogUnavailable: the log cannot be replayed.
-        """
-        try:
-            current = read_current_id(self._bundles)
-        except BundleError:
-            return None
-        served = None if self._view is None else self._view.bundle_id
-        if current in {served, self._refused_id}:
-            return None
-        try:
-            fresh = self._build(current)
-        except BundleError as error:
-            self._fault = self._refuse(current, error)
-            return None
-        self._fault = ""
+                faults.append(str(error))
+        self._bundle_fault = "; ".join(faults)
         return fresh
 
     def publish(self, fresh: View) -> None:
@@ -143,91 +134,70 @@ class Catalog:
             EventLogUnavailable: the log cannot be read; the view stays as it is.
         """
         view = self._view
-        while view is not None and (entries := self._event_log.read(view.position, READ_LIMIT)):
-            events = self._decode(entries)
-            view = self._apply(view, entries, events)
+        while view is not None and (entries := self._read(view)):
+            view, events = self._replay.apply(view, entries)
             self._show(view)
             for event in events:
                 if isinstance(event, VideoUpserted):
-                    self._telemetry.ingest_to_visible.observe(self._clock() - event.recorded_at)
+                    # Another process wrote it, by a clock that may be ahead of ours.
+                    waited = max(0.0, self._clock() - event.recorded_at)
+                    self._telemetry.ingest_to_visible.observe(waited)
 
     def _build(self, bundle_id: str) -> View:
-        snapshot = Snapshot(read_bundle(self._bundles / bundle_id))
-        try:
-            return self._advance(View(snapshot, Overlay.empty(snapshot)))
-        except EventLogUnavailable as error:
-            if self._view is None:
-                self._fault = str(error)
-            raise
+        """Build a view on a bundle, or say again why it was refused if it is still the same.
 
-    def _refuse(self, bundle_id: str, error: BundleError) -> str:
-        self._refused_id = bundle_id
-        self._telemetry.bundle_refusals.inc()
-        log.error("bundle refused", bundle_id=bundle_id, fault=str(error))
-        return str(error)
+        Raises:
+            BundleError: it is refused.
+            EventLogUnavailable: the log cannot be replayed.
+        """
+        folder = self._bundles / bundle_id
+        stamp = _stamp(folder)
+        known_stamp, known_error = self._refused.get(bundle_id, ((), None))
+        if known_error is not None and known_stamp == stamp:
+            raise known_error
+        try:
+            snapshot = self._open(folder)
+        except BundleError as error:
+            self._refused[bundle_id] = (stamp, error)
+            self._telemetry.bundle_refusals.inc()
+            # A fact, not a bug: the fault says all, a traceback would say nothing more.
+            log.error("bundle refused", bundle_id=bundle_id, fault=str(error))  # noqa: TRY400
+            raise
+        return self._advance(View(snapshot, Overlay.empty(snapshot)))
+
+    def _open(self, folder: Path) -> Snapshot:
+        try:
+            snapshot = Snapshot(read_bundle(folder))
+        except OSError as error:
+            raise CorruptBundle(folder, f"cannot be read: {error}") from error
+        position = snapshot.manifest.log_position
+        if position and not self._event_log.is_position(position):
+            fault = f"log_position {position[:40]!r} is no position of the event log"
+            raise CorruptBundle(folder / layout.MANIFEST, fault)
+        return snapshot
 
     def _show(self, view: View) -> None:
         self._view = view
         self._telemetry.observe_catalog(bundle_id=view.bundle_id, live_videos=view.live_videos)
 
     def _advance(self, view: View) -> View:
-        while entries := self._event_log.read(view.position, READ_LIMIT):
-            view = self._apply(view, entries, self._decode(entries))
+        while entries := self._read(view):
+            view, _ = self._replay.apply(view, entries)
         return view
 
-    def _decode(self, entries: list[Entry]) -> list[Event | None]:
-        """Decode each entry; one that cannot be is named, counted and passed over as None."""
-        events: list[Event | None] = []
-        for entry in entries:
-            try:
-                events.append(decode(entry.payload))
-            except msgspec.DecodeError as error:
-                self._pass_over(entry, str(error))
-                events.append(None)
-        return events
-
-    def _apply(self, view: View, entries: list[Entry], events: list[Event | None]) -> View:
-        """Apply a batch: all its arrivals are fused in one forward pass."""
-        vectors = self._fuse(view.snapshot, entries, events)
-        edit = Edit(view.snapshot, view.overlay, history_limit=self._history_limit)
-        for place, event in enumerate(events):
-            if event is not None:
-                edit.apply(event, vectors.get(place))
-        return View(view.snapshot, edit.finish(entries[-1].position))
-
-    def _fuse(
-        self, snapshot: Snapshot, entries: list[Entry], events: list[Event | None]
-    ) -> dict[int, Floats]:
-        """Return the vector of each upsert whose features the bundle was not trained on, by place.
-
-        An upsert that this bundle's network cannot read is taken out of `events`.
-        """
-        wanted: dict[int, dict[str, Floats]] = {}
-        for place, event in enumerate(events):
-            if isinstance(event, VideoUpserted):
-                features = {
-                    name: np.frombuffer(raw, dtype="<f4") for name, raw in event.features.items()
-                }
-                if snapshot.fuser.faults_in(features):
-                    self._pass_over(entries[place], "features do not fit the bundle's network")
-                    events[place] = None
-                elif not _is_trained(snapshot, VideoId(event.video_id), features):
-                    wanted[place] = features
-        if not wanted:
-            return {}
-        with self._telemetry.fusion_seconds.time():
-            fused = snapshot.fuser.fuse(list(wanted.values()))
-        return dict(zip(wanted, fused, strict=True))
-
-    def _pass_over(self, entry: Entry, fault: str) -> None:
-        self._telemetry.events_passed_over.inc()
-        log.error("event passed over", position=entry.position, fault=fault)
+    def _read(self, view: View) -> list[Entry]:
+        try:
+            entries = self._event_log.read(view.position, READ_LIMIT)
+        except EventLogUnavailable as error:
+            self._log_fault = str(error)
+            raise
+        self._log_fault = ""
+        return entries
 
 
-def _is_trained(snapshot: Snapshot, video_id: VideoId, features: dict[str, Floats]) -> bool:
-    """Tell whether the bundle trained this very video on these very features."""
-    row = snapshot.video_row(video_id)
-    if row is None:
-        return False
-    known = {name: features[name] for name in in_order(features)}
-    return bool(snapshot.bundle.feature_digests[row] == feature_digest(known))
+def _stamp(folder: Path) -> Stamp:
+    try:
+        files = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    except OSError:
+        return ()
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in files)

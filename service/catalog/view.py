@@ -1,4 +1,4 @@
-"""One consistent picture of the catalog: a snapshot and an overlay. A request pins one and keeps it.
+"""One consistent picture of the catalog: a snapshot and an overlay. A request pins one.
 
 Knows which videos are live, where they are and what is near; nothing of who may see what.
 """
@@ -6,16 +6,21 @@ Knows which videos are live, where they are and what is near; nothing of who may
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.ids import UserId, VideoId
-from service.catalog.index import Floats, Mask, Rows, VideoRow, best_rows
+from service.catalog.index import Floats, Mask, Rows, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, Overlay
 from service.catalog.snapshot import Snapshot, safe_norms
 from service.errors import UnknownVideo
 from service.eventlog.log import Position
+
+# A single-precision inner product goes wrong by less than this share of the two lengths multiplied.
+FLOAT32_SLACK: Final = 1e-5
+Doubles = NDArray[np.float64]
 
 
 class Candidate(NamedTuple):
@@ -113,30 +118,42 @@ class View:
     ) -> list[Candidate]:
         """Return the `k` best live rows that are not `hidden`, best first, ties by id.
 
-        Scores are inner products with `vector: (D,)`, recomputed in float64 so that every replica
-        gives the same number.
+        Scores are inner products with `vector: (D,)`. The search is in single precision, whose last
+        bits depend on what else is in the matrix; what comes near the cut is scored again in double
+        precision, row by row, so that every replica gives the same list and the same numbers.
         """
+        if k < 1:
+            return []
         offset, delta = self.snapshot.manifest.videos, self.overlay.delta
         barred = np.concatenate([self.overlay.blocked, delta.dead])
         barred[np.fromiter(hidden, dtype=np.int64, count=len(hidden))] = True
         scores = delta.vectors[: delta.count] @ vector
         scores[barred[offset:]] = -np.inf
-        arrived = best_rows(scores, min(k, delta.count - int(barred[offset:].sum()))) + offset
-        base = self._retrieve_base(vector, k, barred[:offset])
-        rows = np.concatenate([base, arrived])
-        return self._ranked(rows, self.vectors(rows).astype(np.float64) @ vector)[:k]
+        slack = FLOAT32_SLACK * float(np.linalg.norm(vector)) * self.snapshot.longest
+        arrived = contenders(scores, k, slack) + offset
+        rows = np.concatenate([self._retrieve_base(vector, k, barred[:offset], slack), arrived])
+        return self._ranked(rows, _products(self.vectors(rows), vector), k)
 
-    def _retrieve_base(self, vector: Floats, k: int, barred: Mask) -> Rows:
-        """Return the `k` best snapshot rows that are not barred, asking for more until they are found.
+    def _retrieve_base(self, vector: Floats, k: int, barred: Mask, slack: float) -> Rows:
+        """Return the `k` best snapshot rows that are not barred, and those within `slack` of them.
 
-        Filtering after the search must not shorten the list, however much is barred.
+        Filtering after the search must not shorten the list, however much is barred: ask for more
+        until enough is found, and look at every row where the index has no more to give.
         """
-        fetch = k
+        fetch = k + 1
         while True:
             found = self.snapshot.index.retrieve(vector, fetch)
             kept = found[~barred[found]]
-            if len(kept) >= k or fetch >= len(barred):
-                return kept[:k]
+            if len(found) < min(fetch, len(barred)):
+                scores = self.snapshot.vectors @ vector
+                scores[barred] = -np.inf
+                return contenders(scores, k, slack)
+            if fetch >= len(barred):
+                return kept
+            if len(kept) > k:
+                scores = self.snapshot.vectors[kept] @ vector
+                if scores[-1] < scores[k - 1] - slack:
+                    return kept
             fetch = max(4 * fetch, k + 2 * (len(found) - len(kept)))
 
     def nearest(self, video_id: VideoId, k: int) -> list[Candidate]:
@@ -164,11 +181,13 @@ class View:
         cosines[: len(self.overlay.blocked)][self.overlay.blocked] = -np.inf
         cosines[len(self.overlay.blocked) :][delta.dead] = -np.inf
         cosines[row] = -np.inf
-        rows = best_rows(cosines.astype(np.float32), min(k, self.live_videos - 1))
-        return self._ranked(rows, cosines[rows].astype(np.float64))
+        rows = contenders(cosines, k, FLOAT32_SLACK)
+        found = self.vectors(rows)[:, :width]
+        lengths = np.sqrt(_products(found, found) * _products(query[None, :], query))
+        return self._ranked(rows, _products(found, query) / np.where(lengths == 0, 1, lengths), k)
 
     def by_popularity(self) -> Iterator[tuple[VideoRow, int]]:
-        """Yield live rows with their training interactions, most first, then arrivals, newest first.
+        """Yield live rows and their training interactions, most first, then arrivals, newest first.
 
         A replaced video keeps its place: its popularity is a matter of its id.
         """
@@ -182,7 +201,18 @@ class View:
             if not delta.dead[place] and self.snapshot.video_row(delta.ids[place]) is None:
                 yield VideoRow(offset + place), 0
 
-    def _ranked(self, rows: Rows, scores: Any) -> list[Candidate]:
-        pairs = zip(rows.tolist(), scores.tolist(), strict=True)
+    def _ranked(self, rows: Rows, scores: Doubles, k: int) -> list[Candidate]:
+        """Return the `k` best of `rows` by `scores`, both (N,), ties by id."""
+        best = contenders(scores, k, slack=0)
+        pairs = zip(rows[best].tolist(), scores[best].tolist(), strict=True)
         found = [Candidate(VideoRow(row), self.video_id(VideoRow(row)), s) for row, s in pairs]
-        return sorted(found, key=lambda candidate: (-candidate.score, candidate.video_id))
+        return sorted(found, key=lambda candidate: (-candidate.score, candidate.video_id))[:k]
+
+
+def _products(rows: Floats, vectors: Floats) -> Doubles:
+    """Return the inner products of `rows: (N, D)` with `vectors: (N, D)` or with one, (D,): (N,).
+
+    Summed row by row: unlike a matrix product, the sum never depends on the other rows.
+    """
+    products: Doubles = (rows.astype(np.float64) * vectors).sum(axis=1)
+    return products

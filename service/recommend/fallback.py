@@ -18,7 +18,7 @@ class FallbackItem(NamedTuple):
 
 
 def popular_then_fresh(view: View, hidden: AbstractSet[VideoRow], k: int) -> list[FallbackItem]:
-    """Return the `k` most popular live videos that are not `hidden`, then arrivals, newest first."""
+    """Return the `k` most popular live videos not `hidden`, then arrivals, newest first."""
     rows = ((row, count) for row, count in view.by_popularity() if row not in hidden)
     return [
         FallbackItem(view.video_id(row), float(count), "popular" if count else "fresh")

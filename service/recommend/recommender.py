@@ -1,4 +1,4 @@
-"""Answers with videos: for a user, or like a video. Knows one pinned view; nothing of HTTP or logs."""
+"""Answers with videos: for a user, or like a video. Knows one view; nothing of HTTP or logs."""
 
 from typing import Literal, NamedTuple
 
