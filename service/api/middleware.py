@@ -3,7 +3,6 @@
 import time
 from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
@@ -31,7 +30,7 @@ class EncodedPath:
 
 
 class BodyLimit:
-    """Answers 413 to a body above the limit: at once if its length is declared, else while it comes."""
+    """Answers 413 to a body above the limit: at once if its length is known, else as it comes."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         """Wrap `app`."""
@@ -53,11 +52,16 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise HTTPException(413, self._detail)
-            return message
+            # To the application a body that is too large is a client that hung up.
+            return message if received <= self._max_bytes else {"type": "http.disconnect"}
 
-        await self._app(scope, receive_counted, send)
+        async def send_unless_refused(message: Message) -> None:
+            if received <= self._max_bytes:
+                await send(message)
+
+        await self._app(scope, receive_counted, send_unless_refused)
+        if received > self._max_bytes:
+            await problem_response(413, "Content Too Large", self._detail)(scope, receive, send)
 
     @property
     def _detail(self) -> str:
@@ -88,6 +92,9 @@ class RequestMetrics:
 
         try:
             await self._app(scope, receive, send_observed)
+        except Exception:
+            status = 500  # the outermost handler, beyond us, answers it
+            raise
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in METHODS else "other"

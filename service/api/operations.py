@@ -36,7 +36,7 @@ async def get_livez() -> Health:
 
 @router.get("/readyz", responses={503: {"model": Problem}})
 async def get_readyz(services: ServicesDep) -> Health:
-    """Answer 200 once there is a snapshot that has caught up with the log, else 503 with the reason."""
+    """Answer 200 once a snapshot has caught up with the log, until then 503 with the reason."""
     _ = services.catalog.view
     return Health(status="ready")
 

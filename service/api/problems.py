@@ -102,7 +102,11 @@ async def _on_service_error(_: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(_: Request, error: Exception) -> Response:
-    errors = describe_faults(error.errors())  # type: ignore[attr-defined] # RequestValidationError
+    raw = error.errors()  # type: ignore[attr-defined] # RequestValidationError
+    if raw[0]["type"] == "json_invalid":
+        fault = f"expected JSON; at character {raw[0]['loc'][-1]}: {raw[0]['ctx']['error']}"
+        return _unparsable(fault)
+    errors = describe_faults(raw)
     first = errors[0]
     detail = f"{first['field']}: {first['expected']}, got {first['got']}"
     return problem_response(422, "Invalid input", detail, errors=errors)
@@ -110,9 +114,16 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
 
 async def _on_http_error(_: Request, error: Exception) -> Response:
     status: int = error.status_code  # type: ignore[attr-defined] # HTTPException
+    if status == HTTPStatus.BAD_REQUEST:  # FastAPI's alone: the JSON parser gave up
+        return _unparsable("expected JSON in UTF-8, not deeply nested, without endless numbers")
     title = HTTPStatus(status).phrase
     headers: Mapping[str, str] | None = error.headers  # type: ignore[attr-defined]
     return problem_response(status, title, str(error.detail), headers=headers)  # type: ignore[attr-defined]
+
+
+def _unparsable(fault: str) -> Response:
+    errors = [{"field": "body", "expected": fault}]
+    return problem_response(422, "Invalid input", f"body: {fault}", errors=errors)
 
 
 async def _on_bug(_: Request, __: Exception) -> Response:

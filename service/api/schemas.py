@@ -1,4 +1,4 @@
-"""The JSON that comes in and goes out. Strict: nothing is coerced, nothing unknown is let through."""
+"""The JSON that comes in and goes out. Strict: nothing is coerced, nothing unknown let through."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -65,7 +65,7 @@ class Metadata(Strict):
 
 
 class VideoBody(Strict):
-    """A video to add or replace: raw features as the extractors gave them. An all-zero modality is absent."""
+    """A video to add or replace: raw features as extracted. An all-zero modality is absent."""
 
     features: Annotated[dict[Modality, FeatureRow], Field(min_length=1)]
     metadata: Metadata = Metadata()
