@@ -116,9 +116,9 @@ def rollback(bundles: Bundles = None) -> None:
 def _activate(root: Path, bundle_id: str) -> None:
     try:
         read_bundle(root / bundle_id)
-    except BundleError as error:
+        make_current(root, bundle_id)
+    except (BundleError, OSError) as error:
         _fail(str(error))
-    make_current(root, bundle_id)
     typer.echo(bundle_id)
 
 

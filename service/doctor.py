@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle, read_current_id
+from service.catalog.snapshot import Snapshot
 from service.errors import ServiceError
 from service.eventlog.log import open_event_log
 from service.settings import Settings
@@ -53,6 +54,7 @@ def _packages(_: Settings) -> str:
 
 def _bundle(settings: Settings) -> str:
     bundle = read_bundle(settings.bundles / read_current_id(settings.bundles))
+    Snapshot(bundle)
     return f"{bundle.bundle_id}: {bundle.manifest.videos} videos, {bundle.manifest.users} users"
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import shlex
+import signal
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +16,7 @@ from rich.console import Console
 
 from service.app import create_app
 from service.catalog.view import View
+from service.eventlog.log import open_event_log
 from service.settings import Settings
 from service.telemetry import configure_logging
 
@@ -20,8 +24,13 @@ DRAIN_SECONDS = 10
 
 
 def serve(settings: Settings, *, example: Path | None) -> None:
-    """Serve until interrupted. `example` is a file to write a made-up video into, for the curl lines."""
+    """Serve until interrupted. Into `example` goes a made-up video that the curl lines send."""
     configure_logging(level=settings.log_level, style=settings.log_format)
+    # Fails here, in plain words, if the log cannot be opened; the application opens its own.
+    open_event_log(settings.event_log).close()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn drains, then raises the signal again: asked to end, we have ended well.
+        signal.signal(number, lambda *_: sys.exit(0))
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -33,7 +42,10 @@ def serve(settings: Settings, *, example: Path | None) -> None:
         ws="none",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    _Server(config, app, example).run()
+    server = _Server(config, app, example)
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 class _Server(uvicorn.Server):
@@ -59,13 +71,18 @@ class _Server(uvicorn.Server):
 
     async def _greet(self) -> None:
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        root = f"http://{host}:{port}"
+        root = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # Plain text with no wrapping: these lines are made to be copied.
         console = Console(soft_wrap=True, highlight=False, markup=False)
         console.print(f"Listening on {root}; loading the bundle …")
         view = await self._app.state.services.follower.first_view()
         console.print(f"Ready: bundle {view.bundle_id}. API documentation: {root}/docs\nTry:")
-        for line in _curl_lines(view, root, self._example):
+        try:
+            lines = _curl_lines(view, root, self._example)
+        except OSError as error:
+            console.print(f"  (the example could not be written: {error})")
+            lines = _curl_lines(view, root, None)
+        for line in lines:
             console.print(f"  {line}")
 
 
@@ -77,10 +94,11 @@ def _curl_lines(view: View, root: str, example: Path | None) -> list[str]:
     if example:
         features = view.snapshot.fuser.example(np.random.default_rng(0))
         body = {"features": features, "metadata": {"title": "My first video", "tags": ["new"]}}
+        example.parent.mkdir(parents=True, exist_ok=True)
         example.write_text(json.dumps(body), "utf-8")
         lines.append(
             f"curl -sS -X PUT '{root}/v1/videos/{video}' "
-            f"-H 'content-type: application/json' --data @{example}"
+            f"-H 'content-type: application/json' --data {shlex.quote(f'@{example}')}"
         )
     lines.append(f"curl -sS '{root}/v1/videos/{video}/similar?k=5'")
     return lines

@@ -73,6 +73,13 @@ class Telemetry:
         self.follower_failures = Counter(
             "reco_follower_failures", "Unexpected failures of a loop.", ["loop"], registry=registry
         )
+        for counter, values in (
+            (self.recommendations, ("personal", "similar", "popular", "fresh")),
+            (self.event_log_errors, ("append", "read")),
+            (self.follower_failures, ("event log", "bundle")),
+        ):
+            for value in values:
+                counter.labels(value)
 
     def observe_catalog(self, *, bundle_id: str, live_videos: int) -> None:
         """Record what is served now."""
@@ -100,7 +107,10 @@ def configure_logging(*, level: str, style: str) -> None:
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # The renderer's own tracebacks show the values of local variables: ids among them.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     # A traceback as one field in JSON; the console renderer draws its own.
     last = [structlog.processors.format_exc_info, render] if style == "json" else [render]
