@@ -28,7 +28,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work)(?:/|\b)")
 # Hosts of packages and images: where those come from is for a machine's own settings to say.
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|download\.pytorch\.org|(?:^|[\s/\"'=])(?:docker|ghcr|quay|gcr)\.io"
-    r"|registry\.|(?:conda\.)?anaconda\.(?:org|com)|deb\.debian\.org",
+    r"|registry\.(?:npmjs|yarnpkg|k8s|hub)|(?:conda\.)?anaconda\.(?:org|com)|deb\.debian\.org",
     re.MULTILINE,
 )
 
