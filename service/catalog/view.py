@@ -108,7 +108,7 @@ class View:
             rows.update(met.tolist())
             # A replaced video lives in another row now; having seen it is a matter of its id.
             replaced = (self.snapshot.video_id(row) for row in met[self.overlay.blocked[met]])
-            rows.update(filter(None.__ne__, map(self.row, replaced)))  # type: ignore[arg-type]
+            rows.update(row for row in map(self.row, replaced) if row is not None)
         history = self.overlay.histories.get(user_id, NO_HISTORY)
         rows.update(row for row in map(self.row, history.videos) if row is not None)
         return rows
