@@ -1,0 +1,250 @@
+"""A view answers as brute force would, whatever the log has brought."""
+
+from typing import Any
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.bundle.reader import read_bundle, read_current_id
+from models.ids import UserId, VideoId
+from service.catalog import overlay as overlay_module
+from service.catalog.index import FaissIndex, VideoRow
+from service.catalog.overlay import Edit, Overlay
+from service.catalog.snapshot import Snapshot
+from service.catalog.view import Candidate, View
+from service.errors import UnknownVideo
+from service.eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
+from service.eventlog.log import Position
+from tests.support import oracle
+from tests.support.bundles import plant, write_small_bundle
+
+VIDEOS, USERS, WIDTH = 60, 20, 4
+# Few different values, so that ties are everywhere.
+GRID = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), min_size=WIDTH, max_size=WIDTH)
+IDS = [*(f"video-{row:05d}" for row in range(0, VIDEOS, 6)), "a", "b", "c", "zz"]
+VECTORS = GRID.map(lambda row: np.array([*row, 0.25], dtype=np.float32))
+STEPS = st.lists(
+    st.tuples(st.just("put"), st.sampled_from(IDS), VECTORS)
+    | st.tuples(st.just("restore"), st.sampled_from(IDS[:10]), st.none())
+    | st.tuples(st.just("delete"), st.sampled_from(IDS), st.none())
+    | st.tuples(st.just("watch"), st.sampled_from(IDS), st.none()),
+    max_size=40,
+)
+Row = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Planted vectors on a coarse grid: every score is exact in float32, ties abound."""
+    rng = np.random.default_rng(3)
+    root = tmp_path_factory.mktemp("planted")
+    planted = plant(
+        rng.integers(-1, 2, (USERS, WIDTH)), rng.integers(-2, 3, (VIDEOS, WIDTH)) / 2, bias=0.25
+    )
+    write_small_bundle(root, videos=VIDEOS, users=USERS, planted=planted)
+    return Snapshot(read_bundle(root / read_current_id(root)))
+
+
+class Story:
+    """Applies steps to a view and, in the plainest way, to dictionaries."""
+
+    def __init__(self, snapshot: Snapshot, *, batch: int = 3) -> None:
+        self.snapshot = snapshot
+        self.view = View(snapshot, Overlay.empty(snapshot))
+        self.trained = {
+            name: np.array(snapshot.vectors[row])
+            for row, name in enumerate(snapshot.bundle.video_ids)
+        }
+        self.live = dict(self.trained)
+        self.watched: set[str] = set()
+        self._batch = batch
+
+    def tell(self, steps: list[tuple[str, str, Row | None]]) -> "Story":
+        for start in range(0, len(steps), self._batch):
+            edit = Edit(self.snapshot, self.view.overlay, history_limit=1000)
+            for verb, name, vector in steps[start : start + self._batch]:
+                self._step(edit, verb, name, vector)
+            self.view = View(self.snapshot, edit.finish(Position(f"{start:016d}")))
+        return self
+
+    def _step(self, edit: Edit, verb: str, name: str, vector: Row | None) -> None:
+        event: Event
+        match verb:
+            case "put" | "restore":
+                event = VideoUpserted(video_id=name, features={}, metadata={}, recorded_at=0)
+                self.live[name] = self.trained[name] if vector is None else vector
+            case "delete":
+                event = VideoDeleted(video_id=name, recorded_at=0)
+                self.live.pop(name, None)
+            case _:
+                event = InteractionRecorded(
+                    user_id="user-00001", video_id=name, kind="view", timestamp=0, recorded_at=0
+                )
+                self.watched.add(name)
+        edit.apply(event, vector)
+
+
+def pairs(found: list[Candidate]) -> oracle.Ranked:
+    return [(candidate.video_id, candidate.score) for candidate in found]
+
+
+def ids_seen(view: View, user: str) -> set[str]:
+    return {view.video_id(row) for row in view.seen(UserId(user))}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS, vector=VECTORS, k=st.sampled_from([0, 1, 2, 7, 40, 500]))
+def test_retrieve_agrees_with_brute_force(
+    snapshot: Snapshot, steps: list[tuple[str, str, Row | None]], vector: Row, k: int
+) -> None:
+    story = Story(snapshot).tell(steps)
+    seen = ids_seen(story.view, "user-00001")
+    found = story.view.retrieve(vector, k, hidden=story.view.seen(UserId("user-00001")))
+    assert pairs(found) == oracle.best(story.live, vector, k, hidden=seen)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS, name=st.sampled_from(IDS), k=st.sampled_from([1, 2, 7, 500]))
+def test_nearest_agrees_with_brute_force(
+    snapshot: Snapshot, steps: list[tuple[str, str, Row | None]], name: str, k: int
+) -> None:
+    story = Story(snapshot).tell(steps)
+    if name not in story.live:
+        with pytest.raises(UnknownVideo):
+            story.view.nearest(VideoId(name), k)
+    else:
+        assert pairs(story.view.nearest(VideoId(name), k)) == oracle.nearest(story.live, name, k)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_counts_seen_and_popularity_follow_the_log(
+    snapshot: Snapshot, steps: list[tuple[str, str, Row | None]]
+) -> None:
+    story = Story(snapshot).tell(steps)
+    view = story.view
+    assert view.live_videos == len(story.live)
+    row = snapshot.user_row(UserId("user-00001"))
+    assert row is not None
+    met = {snapshot.bundle.video_ids[met] for met in snapshot.seen(row)}
+    seen = ids_seen(view, "user-00001") & set(story.live)
+    assert seen == (met | story.watched) & set(story.live)
+    listed = [view.video_id(row) for row, _ in view.by_popularity()]
+    assert sorted(listed) == sorted(story.live)
+    counts = [count for _, count in view.by_popularity()]
+    assert counts == sorted(counts, reverse=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS, vector=VECTORS)
+def test_how_the_log_was_cut_into_batches_makes_no_difference(
+    snapshot: Snapshot, steps: list[tuple[str, str, Row | None]], vector: Row
+) -> None:
+    one, many = Story(snapshot, batch=1).tell(steps), Story(snapshot, batch=500).tell(steps)
+    assert one.view.retrieve(vector, 10) == many.view.retrieve(vector, 10)
+
+
+def test_a_compaction_changes_no_answer(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    steps: list[tuple[str, str, Row | None]] = [
+        ("put", f"new-{rng.integers(30)}", rng.normal(size=WIDTH + 1).astype(np.float32))
+        for _ in range(600)
+    ]
+    steps += [("delete", f"new-{n}", None) for n in range(0, 30, 2)]
+    loose = Story(snapshot).tell(steps)
+    monkeypatch.setattr(overlay_module, "DEAD_ROWS_KEPT", 8)
+    tight = Story(snapshot).tell(steps)
+    assert tight.view.overlay.delta.count < 40 < loose.view.overlay.delta.count
+    for vector in rng.normal(size=(20, WIDTH + 1)).astype(np.float32):
+        expected = oracle.best(tight.live, vector, 10)
+        assert pairs(tight.view.retrieve(vector, 10)) == expected
+        assert pairs(loose.view.retrieve(vector, 10)) == expected
+    for name in tight.live:
+        assert pairs(tight.view.nearest(VideoId(name), 5)) == oracle.nearest(tight.live, name, 5)
+
+
+def test_an_old_view_never_sees_what_came_after_it(snapshot: Snapshot) -> None:
+    story = Story(snapshot).tell([("put", "a", np.ones(5, np.float32))])
+    old, before = story.view, dict(story.live)
+    rng = np.random.default_rng(0)
+    many: list[tuple[str, str, Row | None]] = [
+        ("put", f"n{n}", rng.normal(size=5).astype(np.float32)) for n in range(700)
+    ]
+    story.tell([("delete", "a", None), *many, ("delete", "video-00000", None)])
+    vector = np.ones(5, np.float32)
+    assert pairs(old.retrieve(vector, 500)) == oracle.best(before, vector, 500)
+    assert pairs(old.nearest(VideoId("a"), 500)) == oracle.nearest(before, "a", 500)
+    assert pairs(story.view.retrieve(vector, 500)) == oracle.best(story.live, vector, 500)
+
+
+def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
+    story = Story(snapshot).tell([("put", "a", np.ones(5, np.float32))])
+    broken = Edit(snapshot, story.view.overlay, history_limit=9)
+    upsert = VideoUpserted(video_id="ghost", features={}, metadata={}, recorded_at=0)
+    broken.apply(upsert, np.full(5, 9, np.float32))
+    with pytest.raises(ValueError, match="ghost-2"):
+        broken.apply(
+            VideoUpserted(video_id="ghost-2", features={}, metadata={}, recorded_at=0), None
+        )
+    story.tell([("put", "b", np.zeros(5, np.float32))])
+    vector = np.ones(5, np.float32)
+    assert pairs(story.view.retrieve(vector, 500)) == oracle.best(story.live, vector, 500)
+
+
+def test_a_history_is_cut_to_its_limit_oldest_first(snapshot: Snapshot) -> None:
+    edit = Edit(snapshot, Overlay.empty(snapshot), history_limit=8)
+    for row in range(50):
+        edit.apply(
+            InteractionRecorded(
+                user_id="new", video_id=f"video-{row:05d}", kind="view", timestamp=0, recorded_at=0
+            ),
+            None,
+        )
+    seen = ids_seen(View(snapshot, edit.finish(Position("1"))), "new")
+    assert seen >= {f"video-{row:05d}" for row in range(42, 50)}
+    assert len(seen) <= 10
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """3000 videos behind an inverted file that looks at one list of forty."""
+    rng = np.random.default_rng(1)
+    root = tmp_path_factory.mktemp("wide")
+    planted = plant(rng.normal(size=(USERS, 8)), rng.normal(size=(3000, 8)))
+    write_small_bundle(root, videos=3000, users=USERS, planted=planted)
+    snapshot = Snapshot(read_bundle(root / read_current_id(root)))
+    index: Any = faiss.index_factory(9, "IVF40,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(np.array(snapshot.vectors))
+    index.add(np.array(snapshot.vectors))
+    snapshot.index = FaissIndex(index, 1)
+    return snapshot
+
+
+@pytest.mark.parametrize("barred", [0, 2000, 2700, 2990, 3000])
+def test_a_list_is_filled_however_much_is_seen_or_deleted(wide: Snapshot, barred: int) -> None:
+    names = wide.bundle.video_ids
+    story = Story(wide, batch=5000)
+    story.tell([("delete", name, None) for name in names[: barred // 2]])
+    hidden = {VideoRow(row) for row in range(barred // 2, barred)}
+    vector = np.array(wide.bundle.users[0])
+    found = pairs(story.view.retrieve(vector, 10, hidden=hidden))
+    assert len(found) == min(10, 3000 - barred)
+    assert not {name for name, _ in found} & set(names[:barred])
+    if barred >= 2700:
+        expected = oracle.best(story.live, vector, 10, hidden=set(names[:barred]))
+        assert found == expected
+
+
+def test_the_best_thousands_may_all_be_seen(snapshot: Snapshot, wide: Snapshot) -> None:
+    vector = np.array(wide.bundle.users[1])
+    order = np.argsort(-(wide.vectors @ vector))
+    hidden = {VideoRow(int(row)) for row in order[:2900]}
+    view = View(wide, Overlay.empty(wide))
+    found = [candidate.row for candidate in view.retrieve(vector, 20, hidden=hidden)]
+    assert found == order[2900:2920].tolist()
