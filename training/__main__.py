@@ -18,12 +18,12 @@ from training.data.dataset import SPLITS, Dataset
 from training.data.folder import (
     CONSTANT_COLUMNS,
     USERS_WITHOUT_TRAINING,
-    constant_columns,
     read_dataset,
     users_without_training,
     write_dataset,
 )
 from training.data.importers.npz import read_npz
+from training.data.matrix import constant_columns
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
 from training.errors import TrainingError
@@ -58,10 +58,10 @@ def import_(
             raise TrainingError(f"unknown format {format_!r}, expected one of {list(IMPORTERS)}")
         dataset = IMPORTERS[format_](source)
         findings = _findings(dataset)
-        write_dataset(destination, dataset, accept=findings)
+        written = write_dataset(destination, dataset, accept=findings)
         for finding, text in findings.items():
             console.print(f"accepted ({finding} in dataset.json): {text}")
-        _describe(read_dataset(destination), destination)
+        _describe(written, destination)
 
 
 @app.command()
@@ -73,8 +73,8 @@ def synth(
 ) -> None:
     """Make a sample with planted tastes and write it as a dataset folder."""
     with _errors_told():
-        write_dataset(destination, make_synthetic(videos=videos, users=users, seed=seed))
-        _describe(read_dataset(destination), destination)
+        sample = make_synthetic(videos=videos, users=users, seed=seed)
+        _describe(write_dataset(destination, sample), destination)
 
 
 @app.command("fit")
@@ -204,7 +204,7 @@ def _show_metrics(metrics: dict[str, Any], title: str) -> None:
 def _errors_told() -> Iterator[None]:
     try:
         yield
-    except (TrainingError, BundleError) as error:
+    except (TrainingError, BundleError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

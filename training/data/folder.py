@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ import pyarrow.parquet as pq
 from models.ids import fault_in_id
 from models.modality import MODALITIES, Modality
 from training.data.dataset import SPLITS, Dataset, Floats, Interactions
+from training.data.faults import MAX_FAULTS_SHOWN, Faults
+from training.data.matrix import constant_columns, read_matrix
 from training.data.split import split_by_user
 from training.errors import InvalidDataset, TrainingError
 
@@ -36,34 +39,6 @@ CONSTANT_COLUMNS: Final = "constant_columns"
 USERS_WITHOUT_TRAINING: Final = "users_without_training"
 ACCEPTABLE: Final = (CONSTANT_COLUMNS, USERS_WITHOUT_TRAINING)
 METADATA: Final = ("title", "tags", "uploader", "published_at")
-MAX_FAULTS_SHOWN: Final = 5
-
-
-class _Faults:
-    """Collects what is wrong, so that a person mends it in one go."""
-
-    def __init__(self, accepted: Iterable[str] = ()) -> None:
-        self.found: list[str] = []
-        self.accepted = set(accepted)
-
-    def add(self, file: str, text: str) -> None:
-        self.found.append(f"{file}: {text}")
-
-    def add_rows(self, file: str, rows: Iterable[int], text: str) -> None:
-        rows = list(rows)
-        shown = ", ".join(str(row) for row in rows[:MAX_FAULTS_SHOWN])
-        more = f" and {len(rows) - MAX_FAULTS_SHOWN} more" if len(rows) > MAX_FAULTS_SHOWN else ""
-        if rows:
-            self.add(file, f"row{'s' if len(rows) > 1 else ''} {shown}{more}: {text}")
-
-    def add_acceptable(self, finding: str, file: str, text: str) -> None:
-        if finding not in self.accepted:
-            remedy = f'mend it, or put "accept": ["{finding}"] into dataset.json to train anyway'
-            self.add(file, f"{text} ({remedy})")
-
-    def stop(self) -> None:
-        if self.found:
-            raise InvalidDataset(self.found)
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -75,13 +50,14 @@ def read_dataset(folder: Path) -> Dataset:
         InvalidDataset: with every fault found, each naming file, row and what is wrong.
     """
     header = _read_header(folder)
-    faults = _Faults(header.get("accept", []))
+    faults = Faults(header.get("accept", []))
     videos = _read_table(folder, "videos.parquet", ["video_id"], faults)
     interactions = _read_table(folder, "interactions.parquet", ["user_id", "video_id"], faults)
     faults.stop()
     _check_ids(videos, "video_id", "videos.parquet", faults)
     _check_ids(interactions, "user_id", "interactions.parquet", faults)
     _check_unique(videos["video_id"], faults)
+    _check_metadata(videos, faults)
     features = _read_features(folder, len(videos), faults)
     faults.stop()
     user_ids, splits = _read_interactions(interactions, videos["video_id"], faults)
@@ -103,13 +79,15 @@ def read_dataset(folder: Path) -> Dataset:
 
 def write_dataset(
     folder: Path, dataset: Dataset, *, accept: Iterable[str] = (), times: Any = None
-) -> None:
-    """Write `dataset` as a folder that must not exist yet; nothing is left behind on failure.
+) -> Dataset:
+    """Write `dataset` as a folder that must not exist yet, and return it as it reads back.
 
     `times`: optional (N,) seconds of the train, val and test interactions in that order.
+    Nothing is left behind on failure.
 
     Raises:
         TrainingError: the folder exists already.
+        InvalidDataset: what was written breaks the format.
     """
     if folder.exists():
         raise TrainingError(f"{folder} exists already; choose another folder or remove it first")
@@ -123,9 +101,11 @@ def write_dataset(
         for modality, matrix in dataset.features.items():
             np.save(scratch / f"{modality}.npy", matrix)
         scratch.chmod(0o755)
+        written = read_dataset(scratch)
         os.rename(scratch, folder)  # noqa: PTH104 - fails if the folder has appeared meanwhile
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    return written
 
 
 def users_without_training(dataset: Dataset) -> int:
@@ -133,38 +113,31 @@ def users_without_training(dataset: Dataset) -> int:
     return dataset.users - len(np.unique(dataset.train.users))
 
 
-def constant_columns(matrix: Floats) -> list[int]:
-    """Return the columns of `matrix: (V, F)` that hold one value in all rows but all-zero ones."""
-    known = matrix[matrix.any(axis=1)]
-    return np.flatnonzero(known.min(axis=0) == known.max(axis=0)).tolist() if len(known) else []
-
-
 def _read_header(folder: Path) -> dict[str, Any]:
     file = folder / "dataset.json"
+    if not file.is_file():
+        raise InvalidDataset([f"{file} is missing: {folder} is no dataset folder"])
     try:
-        header = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise InvalidDataset([f"{file} is missing: {folder} is no dataset folder"]) from None
-    except ValueError as error:
+        header = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise InvalidDataset([f"{file} is not JSON: {error}"]) from error
     if not isinstance(header, dict) or header.get("format_version") != FORMAT_VERSION:
         found = header.get("format_version") if isinstance(header, dict) else header
         raise InvalidDataset([f"{file}: format_version must be {FORMAT_VERSION}, found {found!r}"])
-    unknown = set(header.get("accept", [])).difference(ACCEPTABLE)
-    if unknown:
-        raise InvalidDataset(
-            [f"{file}: accept holds {sorted(unknown)}, known are {list(ACCEPTABLE)}"]
-        )
+    accept = header.get("accept", [])
+    if not isinstance(accept, list) or any(finding not in ACCEPTABLE for finding in accept):
+        raise InvalidDataset([f"{file}: accept is {accept!r}, expected some of {list(ACCEPTABLE)}"])
     return header
 
 
-def _read_table(folder: Path, name: str, columns: list[str], faults: _Faults) -> pa.Table:
+def _read_table(folder: Path, name: str, columns: list[str], faults: Faults) -> pa.Table:
     try:
         table = pq.read_table(folder / name)
+        table.validate(full=True)  # text that is not UTF-8 is found only here
     except FileNotFoundError:
         faults.add(name, f"is missing in {folder}")
         return pa.table({})
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         faults.add(name, f"is not a readable parquet file: {error}")
         return pa.table({})
     for column in columns:
@@ -179,17 +152,17 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _check_ids(table: pa.Table, column: str, name: str, faults: _Faults) -> None:
+def _check_ids(table: pa.Table, column: str, name: str, faults: Faults) -> None:
     texts = table[column]
     faults.add_rows(name, np.flatnonzero(pc.is_null(texts)).tolist(), f"{column} is null")
-    for text in texts.unique().to_pylist():
-        fault = None if text is None else fault_in_id(text)
-        if fault:
-            rows = np.flatnonzero(pc.fill_null(pc.equal(texts, text), fill_value=False)).tolist()
-            faults.add_rows(name, rows, f"{column} {text[:80]!r} {fault}")
+    distinct = (text for text in texts.unique().to_pylist() if text is not None)
+    bad = ((text, fault) for text in distinct if (fault := fault_in_id(text)))
+    for text, fault in islice(bad, MAX_FAULTS_SHOWN):
+        rows = np.flatnonzero(pc.fill_null(pc.equal(texts, text), fill_value=False)).tolist()
+        faults.add_rows(name, rows, f"{column} {text[:80]!r} {fault}")
 
 
-def _check_unique(ids: pa.ChunkedArray, faults: _Faults) -> None:
+def _check_unique(ids: pa.ChunkedArray, faults: Faults) -> None:
     codes = pc.dictionary_encode(ids).combine_chunks().indices.to_numpy(zero_copy_only=False)
     first, counts = np.unique(codes, return_index=True, return_counts=True)[1:]
     for start in first[counts > 1][:MAX_FAULTS_SHOWN]:
@@ -197,7 +170,21 @@ def _check_unique(ids: pa.ChunkedArray, faults: _Faults) -> None:
         faults.add_rows("videos.parquet", rows, f"video_id {ids[start].as_py()!r} more than once")
 
 
-def _read_features(folder: Path, videos: int, faults: _Faults) -> dict[Modality, Floats]:
+def _check_metadata(videos: pa.Table, faults: Faults) -> None:
+    for column in set(METADATA).intersection(videos.column_names):
+        kind = videos[column].type
+        if column == "tags":
+            listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+            fits = listed and _is_text(kind.value_type)
+        else:
+            fits = _is_text(kind)
+        # A column of nulls alone has no other type.
+        if not fits and not pa.types.is_null(kind):
+            wanted = "list of string" if column == "tags" else "string"
+            faults.add("videos.parquet", f"column {column!r} must be {wanted}, found {kind}")
+
+
+def _read_features(folder: Path, videos: int, faults: Faults) -> dict[Modality, Floats]:
     features: dict[Modality, Floats] = {}
     for modality in MODALITIES:
         file = folder / f"{modality}.npy"
@@ -211,25 +198,7 @@ def _read_features(folder: Path, videos: int, faults: _Faults) -> dict[Modality,
     return features
 
 
-def read_matrix(file: Path, faults: list[str]) -> Floats | None:
-    """Read a float matrix as float32, or add to `faults` why it cannot be had."""
-    try:
-        matrix = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        faults.append(f"{file.name}: is not a plain .npy array: {error}")
-        return None
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":  # noqa: PLR2004
-        what = f"{matrix.dtype} of shape {matrix.shape}" if hasattr(matrix, "shape") else "no array"
-        faults.append(f"{file.name}: must be a 2-d float array (videos, width), found {what}")
-        return None
-    if matrix.shape[1] == 0:
-        faults.append(f"{file.name}: has no columns")
-        return None
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf here, named below
-        return matrix.astype(np.float32)
-
-
-def _check_features(name: str, matrix: Floats, videos: int, faults: _Faults) -> None:
+def _check_features(name: str, matrix: Floats, videos: int, faults: Faults) -> None:
     if len(matrix) != videos:
         faults.add(name, f"has {len(matrix)} rows, expected {videos}, one a row of videos.parquet")
         return
@@ -253,7 +222,7 @@ def _check_features(name: str, matrix: Floats, videos: int, faults: _Faults) -> 
 
 
 def _read_interactions(
-    table: pa.Table, video_ids: pa.ChunkedArray, faults: _Faults
+    table: pa.Table, video_ids: pa.ChunkedArray, faults: Faults
 ) -> tuple[list[str], list[Interactions]]:
     name = "interactions.parquet"
     encoded = pc.dictionary_encode(table["user_id"]).combine_chunks()
@@ -272,7 +241,7 @@ def _read_interactions(
     return encoded.dictionary.to_pylist(), parts
 
 
-def _check_pairs(users: Any, videos: Any, table: pa.Table, faults: _Faults) -> None:
+def _check_pairs(users: Any, videos: Any, table: pa.Table, faults: Faults) -> None:
     order = np.lexsort((videos, users))
     same = (np.diff(users[order]) == 0) & (np.diff(videos[order]) == 0)
     repeats = np.flatnonzero(same)
@@ -285,7 +254,7 @@ def _check_pairs(users: Any, videos: Any, table: pa.Table, faults: _Faults) -> N
         )
 
 
-def _read_split(table: pa.Table, users: Any, faults: _Faults) -> Any:
+def _read_split(table: pa.Table, users: Any, faults: Faults) -> Any:
     times = _read_times(table, faults)
     if "split" not in table.column_names:
         return np.array(split_by_user(users, times, np.random.default_rng(0)))
@@ -294,12 +263,10 @@ def _read_split(table: pa.Table, users: Any, faults: _Faults) -> Any:
     if len(bad):
         text = f"split must be one of {list(SPLITS)}, found {split[bad[0]]!r}"
         faults.add_rows("interactions.parquet", bad.tolist(), text)
-    elif not (split == "train").any():
-        faults.add("interactions.parquet", "has no row in the train split")
     return split
 
 
-def _read_times(table: pa.Table, faults: _Faults) -> Any:
+def _read_times(table: pa.Table, faults: Faults) -> Any:
     if "timestamp" not in table.column_names:
         return None
     column = table["timestamp"]
@@ -310,14 +277,19 @@ def _read_times(table: pa.Table, faults: _Faults) -> Any:
 
 
 def _read_metadata(videos: pa.Table) -> list[dict[str, Any]]:
-    known = [column for column in METADATA if column in videos.column_names]
-    return [
-        {key: value for key, value in row.items() if value is not None}
-        for row in videos.select(known).to_pylist()
-    ] or [{} for _ in range(len(videos))]
+    rows: list[dict[str, Any]] = [{} for _ in range(len(videos))]
+    for column in METADATA:
+        values = videos[column].to_pylist() if column in videos.column_names else []
+        for row, value in enumerate(values):
+            if value is not None:
+                kept = [tag for tag in value if tag is not None] if column == "tags" else value
+                rows[row][column] = kept
+    return rows
 
 
-def _check_whole(dataset: Dataset, faults: _Faults) -> None:
+def _check_whole(dataset: Dataset, faults: Faults) -> None:
+    if not len(dataset.train):
+        faults.add("interactions.parquet", "has no row in the train split")
     bare = np.flatnonzero(~dataset.present.any(axis=1)).tolist()
     faults.add_rows(
         "videos.parquet", bare, "the video has no modality at all (all feature rows are zero)"

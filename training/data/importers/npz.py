@@ -12,7 +12,7 @@ import numpy as np
 
 from models.modality import MODALITIES
 from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
-from training.data.folder import read_matrix
+from training.data.matrix import UNREADABLE, read_matrix
 from training.errors import InvalidDataset
 
 PAIR_WIDTH: Final = 2
@@ -58,12 +58,12 @@ def read_npz(folder: Path) -> Dataset:
 
 def _read_pairs(file: Path, faults: list[str]) -> list[Rows]:
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         faults.append(f"{file} is missing")
         return []
-    except (ValueError, OSError, EOFError) as error:
+    except UNREADABLE as error:
         faults.append(f"{file.name}: is not a plain .npz archive: {error}")
         return []
     pairs: list[Rows] = []
@@ -107,11 +107,15 @@ def _read_items(file: Path, videos: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{} for _ in range(videos)]
     if not file.exists():
         return rows
-    with file.open(encoding="utf-8", newline="") as lines:
-        for line in csv.DictReader(lines):
-            row = int(line["item"])
-            if 0 <= row < videos:
-                rows[row]["title"] = line.get("title") or ""
-                genres = (line.get("genres") or "").split("|")
-                rows[row]["tags"] = [genre for genre in genres if genre]
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            for line in csv.DictReader(lines):
+                row = int(line["item"])
+                if 0 <= row < videos:
+                    rows[row]["title"] = line.get("title") or ""
+                    genres = (line.get("genres") or "").split("|")
+                    rows[row]["tags"] = [genre for genre in genres if genre]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        text = f"{file.name}: expected columns item (a number), title, genres: {error!r}"
+        raise InvalidDataset([text]) from error
     return rows
