@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Csr, Dataset, Floats, Interactions, Mask, Rows, Split
+from training.data.dataset import SPLITS, Csr, Dataset, Floats, Interactions, Mask, Rows, Split
 
 CUTOFFS: Final = (10, 20)
 DEPTH: Final = max(CUTOFFS)
@@ -30,7 +30,9 @@ def evaluate(dataset: Dataset, split: Split, users: Floats, videos: Floats) -> d
         {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share}
     """
     target = dataset.interactions(split)
-    met = dataset.train if split != "test" else dataset.train.joined(dataset.val)
+    met = Interactions(target.users[:0], target.videos[:0])
+    for earlier in SPLITS[: SPLITS.index(split)]:
+        met = met.joined(dataset.interactions(earlier))
     cold = dataset.cold[target.videos]
     relevant = {
         "overall": target,
@@ -75,6 +77,10 @@ def _best(scores: Floats) -> Rows:
     depth = min(DEPTH, scores.shape[1])
     rows = np.argpartition(scores, -depth, axis=1)[:, -depth:]
     kept = np.take_along_axis(scores, rows, axis=1)
+    # A partition cuts through equal scores anywhere; there a stable sort finds the lower rows.
+    tied = np.flatnonzero((scores >= kept.min(axis=1, keepdims=True)).sum(1) != depth)
+    rows[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :depth]
+    kept[tied] = np.take_along_axis(scores[tied], rows[tied], axis=1)
     order = np.lexsort((rows, -kept), axis=1)
     best = np.full((len(scores), DEPTH), -1, dtype=np.int64)
     best[:, :depth] = np.take_along_axis(np.where(np.isneginf(kept), -1, rows), order, axis=1)

@@ -39,10 +39,13 @@ def export(
     that the served lists can be judged as `evaluate` judges them.
 
     Raises:
-        TrainingError: the fitted model has no fusion network, so arrivals could not be fused.
+        TrainingError: the fitted model has no fusion network, so arrivals could not be fused, or
+            training diverged.
     """
     if fitted.fusion is None:
         raise TrainingError("only a model with a fusion network can be exported")
+    if not all(np.isfinite(vectors).all() for vectors in (fitted.users, fitted.videos)):
+        raise TrainingError("training diverged: vectors are not finite; lower learning_rate")
     index, entry = build_index(fitted.videos, fitted.users)
     seen = dataset.train.joined(dataset.val).by_user(dataset.users)
     content = BundleContent(
