@@ -8,14 +8,16 @@ from models.fusion import MetaFusion
 
 @torch.no_grad()
 def arrival_vectors(
-    fusion: MetaFusion, standardised: Tensor, present: Tensor, *, max_norm: float
+    fusion: MetaFusion, standardised: Tensor, present: Tensor, *, gain: float, max_norm: float
 ) -> Tensor:
     """Fuse `standardised: (B, F)` features with `present: (B, M)`: (B, D), last column the bias.
 
-    An arrival has no residual: its content is all there is. Its length, bias left out, is held to
-    `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking.
+    An arrival has no residual: its content is all there is, and shorter than the sum of both. So it
+    is stretched by `gain`, the mean length of trained vectors over that of their contents, and held
+    to `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking. The
+    bias is left as it is.
     """
-    vectors = fusion(standardised, present)
-    norm = vectors[:, :-1].norm(dim=1, keepdim=True)
-    shrink = max_norm / norm.clamp(min=max_norm)
-    return torch.cat([vectors[:, :-1] * shrink, vectors[:, -1:]], dim=1)
+    content, bias = fusion(standardised, present).split([fusion.output_dim - 1, 1], dim=1)
+    content = content * gain
+    norm = content.norm(dim=1, keepdim=True)
+    return torch.cat([content * (max_norm / norm.clamp(min=max_norm)), bias], dim=1)

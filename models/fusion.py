@@ -31,6 +31,7 @@ class MetaFusion(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    blocks: Tensor
 
     def __init__(
         self,
@@ -50,6 +51,10 @@ class MetaFusion(nn.Module):
         feature_dim = sum(self.widths)
         self.register_buffer("mean", torch.zeros(feature_dim))
         self.register_buffer("scale", torch.ones(feature_dim))
+        owners = torch.repeat_interleave(torch.arange(len(self.widths)), torch.tensor(self.widths))
+        blocks = nn.functional.one_hot(owners, len(self.widths)).T.float()
+        # (M, F): 1 where a column belongs to a modality.
+        self.register_buffer("blocks", blocks, persistent=False)
         self.missing = nn.Parameter(torch.zeros(feature_dim))
         self.extractor = nn.Sequential(
             nn.Linear(feature_dim, signal_hidden_dim),
@@ -82,7 +87,8 @@ class MetaFusion(nn.Module):
 
     def forward(self, standardised: Tensor, present: Tensor) -> Tensor:
         """Fuse `standardised: (B, F)`, with `present: (B, M)` saying which blocks are known: (B, D)."""
-        inputs = torch.where(self._widen(present), standardised, self.missing)
+        # An absent block is all zero here, so its learned stand-in is added: no mask of (B, F).
+        inputs = torch.addmm(standardised, (~present).float(), self.blocks * self.missing)
         signal = self.extractor(inputs)
         for depth, layer in enumerate(self.layers):
             if depth:
@@ -92,6 +98,4 @@ class MetaFusion(nn.Module):
 
     def _widen(self, present: Tensor) -> Tensor:
         """Spread `present: (B, M)` over the columns of each block: (B, F)."""
-        return present.repeat_interleave(
-            torch.tensor(self.widths, device=present.device), dim=1, output_size=self.mean.numel()
-        )
+        return present[:, self.blocks.argmax(0)]

@@ -76,8 +76,8 @@ class MetaMMF(nn.Module):
         """Return the content and the residual of video `rows: (B,)` (see `Recommender`)."""
         return [self.fusion(self.standardised[rows], self.present[rows]), self.residuals(rows)]
 
-    def arrivals(self, rows: Tensor, *, max_norm: float) -> Tensor:
+    def arrivals(self, rows: Tensor, *, gain: float, max_norm: float) -> Tensor:
         """Return what the service would make of video `rows: (B,)`, had they just arrived: (B, D)."""
         return arrival_vectors(
-            self.fusion, self.standardised[rows], self.present[rows], max_norm=max_norm
+            self.fusion, self.standardised[rows], self.present[rows], gain=gain, max_norm=max_norm
         )

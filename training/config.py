@@ -18,6 +18,8 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Sizes: `vector_dim` of users and videos (a bias column comes on top), `hidden_dims` of the fusion
     network, `signal_dim` S and `rank` R of its meta layers, `signal_hidden_dim` of the extractor.
+    `averaging` is the decay a step of the running average of the parameters, which is what is judged
+    and exported: it takes out the noise of the last steps.
     """
 
     vector_dim: Width = 64
@@ -27,9 +29,10 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rank: Width = 8
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 1e-2
+    averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.995
     batch_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 2048
-    max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 200
-    patience: Annotated[int, Meta(ge=1, le=100_000)] = 25
+    max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 250
+    patience: Annotated[int, Meta(ge=1, le=100_000)] = 40
 
 
 def read_config(file: Path | None, settings: Iterable[str] = ()) -> FitConfig:

@@ -53,7 +53,7 @@ def export(
         video_ids=dataset.video_ids,
         users=fitted.users,
         videos=fitted.videos,
-        max_norm=fitted.max_norm,
+        arrival=fitted.arrival,
         modalities={str(name): width for name, width in dataset.feature_dims.items()},
         fusion_sizes=FusionEntry(
             hidden_dims=config.hidden_dims,

@@ -11,17 +11,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from models.baselines.bpr_mf import BprMf
+from models.bundle.manifest import ArrivalEntry
 from models.fusion import MetaFusion
 from models.recommender import MetaMMF, Recommender
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.data.sampling import TripleSampler
 from training.evaluate import evaluate
-from training.objective import bpr_loss, squared_length
+from training.objective import bpr_loss, squared_lengths
 
 BLOCK = 4096
+SHORTEST = 1e-6
 
 
 class EpochReport(NamedTuple):
@@ -37,11 +40,11 @@ class EpochReport(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The vectors of the best epoch and what led there. `fusion` is None for a baseline."""
+    """The averaged vectors of the best epoch and what led there. `fusion` is None for a baseline."""
 
     users: Floats
     videos: Floats
-    max_norm: float
+    arrival: ArrivalEntry
     fusion: MetaFusion | None
     epochs: list[EpochReport] = field(default_factory=list)
 
@@ -98,12 +101,12 @@ def fit(
     trainer = _Trainer(network, dataset, config, np.random.default_rng(seed))
     started = time.monotonic()
     epochs: list[EpochReport] = []
-    best, kept = -1.0, trainer.weights()
+    best, kept = -1.0, trainer.averages()
     for epoch in range(1, config.max_epochs + 1):
         loss = trainer.run_epoch()
         validation = trainer.validate()
         if validation > best or not len(dataset.val):
-            best, kept = validation, trainer.weights()
+            best, kept = validation, trainer.averages()
         epochs.append(
             EpochReport(
                 epoch, config.max_epochs, loss, validation, best, time.monotonic() - started
@@ -115,10 +118,10 @@ def fit(
             break
         if max_seconds is not None and epochs[-1].seconds >= max_seconds:
             break
-    network.load_state_dict(kept)
-    users, videos, max_norm = trainer.vectors()
+    trainer.load(kept)
+    users, videos, arrival = trainer.vectors()
     fusion = network.fusion.to("cpu") if isinstance(network, MetaMMF) else None
-    return Fitted(users, videos, max_norm, fusion, epochs)
+    return Fitted(users, videos, arrival, fusion, epochs)
 
 
 class _Trainer:
@@ -129,15 +132,21 @@ class _Trainer:
     ) -> None:
         self._network: Recommender = network
         self._parameters = list(network.parameters())
-        self._state = network.state_dict
+        self._averages = [parameter.detach().clone() for parameter in self._parameters]
+        self._steps = 0
         self._device = self._parameters[0].device
         self._dataset, self._config, self._rng = dataset, config, rng
         self._sampler = TripleSampler(dataset.train, videos=dataset.videos)
         self._optimiser = torch.optim.Adam(self._parameters, lr=config.learning_rate, fused=True)
 
-    def weights(self) -> dict[str, Tensor]:
-        """Return a copy of all weights."""
-        return {name: tensor.detach().clone() for name, tensor in self._state().items()}
+    def averages(self) -> list[Tensor]:
+        """Return a copy of the averaged parameters."""
+        return [average.clone() for average in self._averages]
+
+    def load(self, averages: list[Tensor]) -> None:
+        """Put `averages` in the place of the parameters: training is over."""
+        for parameter, average in zip(self._parameters, averages, strict=True):
+            parameter.data.copy_(average)
 
     def run_epoch(self) -> float:
         """Go once over the training interactions and return the mean loss of a triple."""
@@ -151,44 +160,67 @@ class _Trainer:
 
     def _step(self, users: Tensor, positives: Tensor, negatives: Tensor) -> float:
         taste = self._network.user_vectors(users)
-        # One pass over both halves: a video that occurs as both is fused with its batch mates once.
-        parts = self._network.video_parts(torch.cat([positives, negatives]))
-        wanted, unwanted = torch.stack(parts).sum(0).chunk(2)
+        # However often a video occurs in the step, it is fused once.
+        videos, places, counts = torch.unique(
+            torch.cat([positives, negatives]), return_inverse=True, return_counts=True
+        )
+        parts = self._network.video_parts(videos)
+        wanted, unwanted = embedding(places, torch.stack(parts).sum(0)).chunk(2)
         loss = bpr_loss(taste, wanted, unwanted)
-        # The mean over 2B videos counts half as much as the mean over B users; both are summed here.
-        penalty = squared_length(taste) + 2 * squared_length(*parts)
+        lengths = torch.stack([squared_lengths(part) for part in parts]).sum(0)
+        penalty = (squared_lengths(taste).sum() + (counts * lengths).sum()) / len(users)
         self._optimiser.zero_grad(set_to_none=True)
         (loss + self._config.regularisation * penalty).backward()  # type: ignore[no-untyped-call] # torch
         self._optimiser.step()
+        self._average()
         return loss.item()
 
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averages towards the parameters; early on faster, so that the start is forgotten."""
+        self._steps += 1
+        decay = min(self._config.averaging, self._steps / (self._steps + 10))
+        torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)  # noqa: SLF001 - no public twin
+
+    def _swap(self) -> None:
+        for parameter, average in zip(self._parameters, self._averages, strict=True):
+            parameter.data, average.data = average.data, parameter.data
+
     def validate(self) -> float:
-        """Return recall@20 on the validation split; 0 if there is none."""
+        """Return recall@20 of the averaged parameters on the validation split; 0 if there is none."""
         if not len(self._dataset.val):
             return 0.0
+        self._swap()
         users, videos, _ = self.vectors()
+        self._swap()
         return float(evaluate(self._dataset, "val", users, videos)["overall"]["recall@20"])
 
     @torch.no_grad()
-    def vectors(self) -> tuple[Floats, Floats, float]:
-        """Return users (U, D), videos (V, D) and the longest warm video vector, bias left out.
+    def vectors(self) -> tuple[Floats, Floats, ArrivalEntry]:
+        """Return users (U, D), videos (V, D) and what brings arrivals to the same lengths.
 
         Videos without a training interaction are represented as the service would on arrival.
         """
         users = self._by_block(self._network.user_vectors, np.arange(self._dataset.users))
-        videos = self._by_block(
-            lambda rows: torch.stack(self._network.video_parts(rows)).sum(0),
+        parts = self._by_block(
+            lambda rows: torch.stack(self._network.video_parts(rows), dim=1),
             np.arange(self._dataset.videos),
         )
+        videos = parts.sum(1)
         cold = np.flatnonzero(self._dataset.cold)
-        warm = np.delete(videos, cold, axis=0)
-        max_norm = float(np.linalg.norm(warm[:, :-1], axis=1).max(initial=0.0))
+        lengths = np.linalg.norm(np.delete(videos, cold, axis=0)[:, :-1], axis=1)
+        contents = np.linalg.norm(np.delete(parts[:, 0], cold, axis=0)[:, :-1], axis=1)
+        arrival = ArrivalEntry(
+            gain=float(lengths.mean() / max(contents.mean(), SHORTEST)),
+            max_norm=float(lengths.max()),
+        )
         network = self._network
         if len(cold) and isinstance(network, MetaMMF):
             videos[cold] = self._by_block(
-                lambda rows: network.arrivals(rows, max_norm=max_norm), cold
+                lambda rows: network.arrivals(rows, gain=arrival.gain, max_norm=arrival.max_norm),
+                cold,
             )
-        return users, videos, max_norm
+        return users, videos, arrival
 
     def _by_block(self, represent: Callable[[Tensor], Tensor], rows: Any) -> Floats:
         blocks = [

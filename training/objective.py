@@ -14,6 +14,6 @@ def bpr_loss(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
     return softplus(-margin).mean()
 
 
-def squared_length(*parts: Tensor) -> Tensor:
-    """Return the summed squares of all `parts: (B, D)`, a mean over the batch."""
-    return torch.stack([part.square().sum() / len(part) for part in parts]).sum()
+def squared_lengths(vectors: Tensor) -> Tensor:
+    """Return the squared length of each of `vectors: (B, D)`: (B,)."""
+    return vectors.square().sum(1)

@@ -31,6 +31,13 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rank: int
 
 
+class ArrivalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What brings the content of an arrival to the lengths of trained vectors (`models.arrival`)."""
+
+    gain: float
+    max_norm: float
+
+
 class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the search index was built, and the recall@20 it reached against exact search."""
 
@@ -44,7 +51,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `bundle_id` ends in the `seal`, so that an altered manifest no longer fits its own name.
     The last of the `vector_dim` columns is the bias; a user's is 1: one inner product scores all.
-    `max_norm` is the longest trained video vector, bias left out: no arrival may be longer.
     `log_position` is the event-log position that training had read, None for none.
     """
 
@@ -56,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: dict[str, Any]
     modalities: dict[str, int]
     vector_dim: int
-    max_norm: float
+    arrival: ArrivalEntry
     fusion: FusionEntry
     users: int
     videos: int

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from models.bundle import layout
 from models.bundle.manifest import (
+    ArrivalEntry,
     FileEntry,
     FusionEntry,
     IndexEntry,
@@ -34,7 +35,7 @@ Rows = NDArray[np.int64]
 class BundleContent:
     """All that goes into a bundle.
 
-    `users: (U, D)`, `videos: (V, D)` float32; `max_norm` as in `Manifest`; `seen_starts: (U + 1,)`
+    `users: (U, D)`, `videos: (V, D)` float32; `arrival` as in `Manifest`; `seen_starts: (U + 1,)`
     and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts
     training interactions; `feature_digests: (V,)` tell the features of each video (see
     `models.bundle.digest`); `index` is the serialised FAISS index.
@@ -44,7 +45,7 @@ class BundleContent:
     video_ids: list[str]
     users: Floats
     videos: Floats
-    max_norm: float
+    arrival: ArrivalEntry
     modalities: dict[str, int]
     fusion_sizes: FusionEntry
     fusion_tensors: Mapping[str, Floats]
@@ -140,7 +141,7 @@ def _manifest(
         training=content.training,
         modalities=content.modalities,
         vector_dim=content.videos.shape[1],
-        max_norm=content.max_norm,
+        arrival=content.arrival,
         fusion=content.fusion_sizes,
         users=len(content.user_ids),
         videos=len(content.video_ids),

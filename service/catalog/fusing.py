@@ -33,7 +33,7 @@ class Fuser:
         manifest = bundle.manifest
         sizes = manifest.fusion
         self.widths: Mapping[str, int] = manifest.modalities
-        self._max_norm = manifest.max_norm
+        self._arrival = manifest.arrival
         try:
             self.modalities = in_order(self.widths)
             self._fusion = MetaFusion(
@@ -99,5 +99,11 @@ class Fuser:
         standardised = self._fusion.standardise(
             torch.from_numpy(np.concatenate(blocks, axis=1)), known
         )
-        vectors = arrival_vectors(self._fusion, standardised, known, max_norm=self._max_norm)
+        vectors = arrival_vectors(
+            self._fusion,
+            standardised,
+            known,
+            gain=self._arrival.gain,
+            max_norm=self._arrival.max_norm,
+        )
         return vectors.float().numpy()

@@ -38,7 +38,7 @@ def test_a_video_is_its_content_plus_its_residual() -> None:
 def test_an_arrival_is_the_content_alone() -> None:
     network, rows = meta_mmf(), torch.arange(7)
     content, _ = network.video_parts(rows)
-    torch.testing.assert_close(network.arrivals(rows, max_norm=1e6), content)
+    torch.testing.assert_close(network.arrivals(rows, gain=1.0, max_norm=1e6), content)
 
 
 def test_a_users_last_column_is_one_and_is_not_learnt() -> None:

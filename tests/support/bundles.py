@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from models.bundle.manifest import ArrivalEntry
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.data.synthetic import make_synthetic
@@ -61,7 +62,10 @@ def write_small_bundle(
     if planted is not None:
         longest = float(np.linalg.norm(planted.videos[:, :-1], axis=1).max())
         fitted = replace(
-            fitted, users=planted.users, videos=planted.videos, max_norm=max(longest, 1e-3)
+            fitted,
+            users=planted.users,
+            videos=planted.videos,
+            arrival=ArrivalEntry(gain=1.0, max_norm=max(longest, 1e-3)),
         )
     metrics = evaluate(data, "test", fitted.users, fitted.videos)
     return export(fitted, data, config, root, metrics=metrics, seed=seed)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from models.bundle import layout
-from models.bundle.manifest import FusionEntry, IndexEntry
+from models.bundle.manifest import ArrivalEntry, FusionEntry, IndexEntry
 from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import BundleContent, write_bundle
 
@@ -49,7 +49,7 @@ def content(videos: int = 3, **changed: Any) -> BundleContent:
             video_ids=[str(row) for row in range(videos)],
             users=np.ones((1, 4), np.float32),
             videos=np.ones((videos, 4), np.float32),
-            max_norm=1.0,
+            arrival=ArrivalEntry(gain=1.0, max_norm=1.0),
             modalities={"visual": 4},
             fusion_sizes=FusionEntry(hidden_dims=(), signal_hidden_dim=1, signal_dim=1, rank=1),
             fusion_tensors={"mean": np.zeros(4, np.float32)},

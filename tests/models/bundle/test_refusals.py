@@ -128,7 +128,7 @@ def test_a_manifest_of_endless_depth_is_refused(bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [('"max_norm": ', '"max_norm": 1'), ('"seed": 0', '"seed": 1'), ('"log_position": null', "")],
+    [('"gain": ', '"gain": 1'), ('"seed": 0', '"seed": 1'), ('"log_position": null', "")],
 )
 def test_a_manifest_altered_by_hand_is_refused(before: str, after: str, bundle: Path) -> None:
     text = (bundle / layout.MANIFEST).read_text()

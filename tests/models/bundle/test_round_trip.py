@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.bundle import layout
 from models.bundle.digest import feature_digest
-from models.bundle.manifest import FusionEntry, IndexEntry
+from models.bundle.manifest import ArrivalEntry, FusionEntry, IndexEntry
 from models.bundle.reader import candidate_ids, list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import BundleContent, make_current, write_bundle
 from models.ids import fault_in_id
@@ -29,7 +29,7 @@ def content(videos: int = 3, **changed: object) -> BundleContent:
         video_ids=[f"v{row}" for row in range(videos)],
         users=rng.normal(size=(2, 5)).astype(np.float32),
         videos=rng.normal(size=(videos, 5)).astype(np.float32),
-        max_norm=2.5,
+        arrival=ArrivalEntry(gain=1.5, max_norm=2.5),
         modalities={"visual": 4},
         fusion_sizes=FusionEntry(hidden_dims=(6,), signal_hidden_dim=3, signal_dim=2, rank=1),
         fusion_tensors={"mean": np.zeros(4, np.float32)},
@@ -69,7 +69,7 @@ def test_every_array_comes_back_as_it_was(tmp_path: Path) -> None:
     assert found.user_ids == given_.user_ids
     assert found.video_ids == given_.video_ids
     assert found.index_file.read_bytes() == b"any bytes"
-    assert found.manifest.max_norm == 2.5
+    assert found.manifest.arrival == ArrivalEntry(gain=1.5, max_norm=2.5)
     assert found.manifest.fusion == given_.fusion_sizes
     assert found.manifest.created_at == NOON.isoformat()
 
@@ -138,7 +138,7 @@ def test_a_trained_bundle_holds_the_planted_vectors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.users, planted.users)
     np.testing.assert_array_equal(found.videos, planted.videos)
     assert (found.users[:, -1] == 1).all()
-    assert found.manifest.max_norm == 1.0
+    assert found.manifest.arrival.max_norm == 1.0
 
 
 def test_others_may_read_what_was_written(tmp_path: Path) -> None:

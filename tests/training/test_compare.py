@@ -1,0 +1,60 @@
+"""Systems are compared on the same data, with the same seeds, by the same metrics."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.datasets import two_tastes
+from training.compare import Run, compare, summarise, write_results
+from training.config import FitConfig
+from training.errors import InvalidConfig
+from training.loop import EpochReport
+
+SMALL = FitConfig(vector_dim=8, hidden_dims=(8,), max_epochs=2)
+
+
+def silent(model: str, seed: int, report: EpochReport) -> None:
+    """Say nothing."""
+
+
+def run_of(model: str, seed: int, recall: float) -> Run:
+    figures = {"overall": {"recall@20": recall, "ndcg@20": recall / 2}}
+    return Run(model, seed, 3, 2.0, val=figures, test=figures)
+
+
+def test_every_model_is_run_with_every_seed_and_popularity_once(tmp_path: Path) -> None:
+    runs = compare(
+        two_tastes(), ["popularity", "bpr-mf", "metammf-mf"], [3, 4], SMALL, report=silent
+    )
+    assert [(run.model, run.seed) for run in runs] == [
+        ("popularity", 3), ("bpr-mf", 3), ("bpr-mf", 4), ("metammf-mf", 3), ("metammf-mf", 4),
+    ]  # fmt: skip
+    assert all(0 <= run.test["overall"]["recall@20"] <= 1 for run in runs)
+    assert runs[1].test != runs[2].test
+    write_results(runs, tmp_path / "out")
+    stored = json.loads((tmp_path / "out" / "runs.json").read_text())
+    assert [Run(**run) for run in stored] == runs
+
+
+def test_a_summary_is_the_mean_and_deviation_over_seeds() -> None:
+    runs = [run_of("a", 0, 0.1), run_of("a", 1, 0.3), run_of("b", 0, 0.5)]
+    first, second = summarise(runs)
+    assert (first["model"], first["seeds"]) == ("a", 2)
+    assert first["recall@20"] == pytest.approx(0.2)
+    assert first["recall@20 sd"] == pytest.approx(0.2 / 2**0.5)
+    assert first["ndcg@20"] == pytest.approx(0.1)
+    assert (second["recall@20"], second["recall@20 sd"]) == (0.5, 0.0)
+
+
+def test_the_table_has_a_line_for_each_model(tmp_path: Path) -> None:
+    write_results([run_of("a", 0, 0.1), run_of("a", 1, 0.3), run_of("b", 0, 0.5)], tmp_path)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert lines[2] == "| a | 2 | 0.2000 ± 0.1414 | 0.1000 ± 0.0707 | 2 |"
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("models", [["popularity", "lightgcn"], [""]])
+def test_an_unknown_model_stops_before_anything_is_trained(models: list[str]) -> None:
+    with pytest.raises(InvalidConfig, match="expected some of popularity, metammf-mf, bpr-mf"):
+        compare(two_tastes(), models, [0], SMALL, report=silent)

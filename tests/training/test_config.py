@@ -1,0 +1,109 @@
+"""A setting that is misspelt, mistyped or out of range stops the run, with its name."""
+
+from pathlib import Path
+
+import pytest
+
+from training.config import FitConfig, read_config
+from training.errors import InvalidConfig
+
+
+def refusal(file: Path | None, *settings: str) -> str:
+    with pytest.raises(InvalidConfig) as caught:
+        read_config(file, settings)
+    return str(caught.value)
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "config.toml").write_text(text)
+    return folder / "config.toml"
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert read_config(None) == FitConfig()
+
+
+def test_a_file_overlays_the_defaults_and_set_overlays_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "rank = 3\nlearning_rate = 0.5\nhidden_dims = [7, 9]\n")
+    config = read_config(file, ["rank=5", "patience = 2"])
+    assert config == FitConfig(rank=5, learning_rate=0.5, hidden_dims=(7, 9), patience=2)
+
+
+def test_the_last_set_wins() -> None:
+    assert read_config(None, ["rank=5", "rank=6"]).rank == 6
+
+
+def test_values_are_toml() -> None:
+    config = read_config(None, ["hidden_dims=[8, 4]", "learning_rate=1e-4", "batch_size=1_000"])
+    assert (config.hidden_dims, config.learning_rate, config.batch_size) == ((8, 4), 1e-4, 1000)
+
+
+def test_no_hidden_layers_is_a_choice() -> None:
+    assert read_config(None, ["hidden_dims=[]"]).hidden_dims == ()
+
+
+@pytest.mark.parametrize(
+    "setting", ["ranks=3", "Rank=3", "learning-rate=0.1", "model='x'", "=3", "a.b=3"]
+)
+def test_an_unknown_key_is_named_with_the_known_ones(setting: str) -> None:
+    text = refusal(None, setting)
+    assert f"`{setting.partition('=')[0]}`" in text
+    assert "known keys: vector_dim" in text
+
+
+def test_an_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
+    assert "`ranks`" in refusal(written(tmp_path, "ranks = 3\n"))
+    assert "`fit`" in refusal(written(tmp_path, "[fit]\nrank = 3\n"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("rank='8'", "rank"),
+        ("rank=8.0", "rank"),
+        ("rank=true", "rank"),
+        ("rank=[8]", "rank"),
+        ("hidden_dims=8", "hidden_dims"),
+        ("hidden_dims=[8, 'x']", "hidden_dims"),
+        ("learning_rate='fast'", "learning_rate"),
+        ("rank=0", "rank"),
+        ("rank=-1", "rank"),
+        ("vector_dim=8193", "vector_dim"),
+        ("hidden_dims=[0]", "hidden_dims"),
+        ("learning_rate=0", "learning_rate"),
+        ("learning_rate=-0.1", "learning_rate"),
+        ("learning_rate=1.5", "learning_rate"),
+        ("learning_rate=nan", "learning_rate"),
+        ("learning_rate=inf", "learning_rate"),
+        ("regularisation=-1", "regularisation"),
+        ("regularisation=nan", "regularisation"),
+        ("batch_size=0", "batch_size"),
+        ("batch_size=2_000_000", "batch_size"),
+        ("max_epochs=0", "max_epochs"),
+        ("patience=0", "patience"),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_range_is_named(setting: str, key: str) -> None:
+    assert f"$.{key}" in refusal(None, setting)
+
+
+@pytest.mark.parametrize("setting", ["rank", "", "rank:3"])
+def test_a_setting_without_an_equals_sign_is_told(setting: str) -> None:
+    assert f"--set {setting!r}: expected key=value" in refusal(None, setting)
+
+
+@pytest.mark.parametrize("setting", ["rank=", "rank=fast", "rank=3 4", "hidden_dims=[1"])
+def test_what_is_no_toml_value_is_told(setting: str) -> None:
+    assert f"--set {setting!r}" in refusal(None, setting)
+    assert "is no TOML value" in refusal(None, setting)
+
+
+@pytest.mark.parametrize("content", [b"rank = ", b"rank: 3", b"\xff\xfe", b"rank = 3\nrank = 4\n"])
+def test_a_file_that_is_no_toml_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(content)
+    assert f"{tmp_path / 'bad.toml'}: " in refusal(tmp_path / "bad.toml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "gone.toml" in refusal(tmp_path / "gone.toml")
+    assert str(tmp_path) in refusal(tmp_path)

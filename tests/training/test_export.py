@@ -1,0 +1,124 @@
+"""A bundle holds what was fitted, what was seen, and an index that finds the best."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from models.bundle.digest import feature_digest
+from models.bundle.reader import list_bundle_ids, read_bundle
+from tests.support.datasets import two_tastes
+from training.config import FitConfig
+from training.data.synthetic import make_synthetic
+from training.errors import TrainingError
+from training.export import build_index, export
+from training.loop import fit
+
+SMALL = FitConfig(vector_dim=8, hidden_dims=(8,), max_epochs=2)
+
+
+def test_a_bundle_holds_what_was_fitted(tmp_path: Path) -> None:
+    sample = make_synthetic(videos=60, users=20, seed=0)
+    fitted = fit(sample, SMALL, seed=3)
+    bundle_id = export(fitted, sample, SMALL, tmp_path, metrics={"overall": {"users": 1}}, seed=3)
+    bundle = read_bundle(tmp_path / bundle_id)
+    np.testing.assert_array_equal(bundle.users, fitted.users)
+    np.testing.assert_array_equal(bundle.videos, fitted.videos)
+    np.testing.assert_array_equal(bundle.popularity, sample.popularity)
+    assert bundle.user_ids == sample.user_ids
+    assert bundle.video_ids == sample.video_ids
+    assert bundle.metadata == sample.metadata
+    manifest = bundle.manifest
+    assert manifest.arrival == fitted.arrival
+    assert manifest.modalities == {"visual": 64, "acoustic": 32, "textual": 48}
+    assert manifest.metrics == {"overall": {"users": 1}}
+    assert manifest.training["seed"] == 3
+    assert manifest.training["best_epoch"] == fitted.best.epoch
+    assert manifest.training["config"]["vector_dim"] == 8
+    assert manifest.log_position is None
+
+
+def test_train_and_val_are_seen_and_test_is_not(tmp_path: Path) -> None:
+    dataset = two_tastes()
+    bundle_id = export(fit(dataset, SMALL), dataset, SMALL, tmp_path, metrics={}, seed=0)
+    bundle = read_bundle(tmp_path / bundle_id)
+    for user in range(dataset.users):
+        seen = set(bundle.seen_videos[bundle.seen_starts[user] : bundle.seen_starts[user + 1]])
+        met = [part.videos[part.users == user] for part in (dataset.train, dataset.val)]
+        assert seen == set(np.concatenate(met).tolist())
+        assert seen.isdisjoint(dataset.test.videos[dataset.test.users == user].tolist())
+
+
+def test_the_digest_of_each_video_is_that_of_its_features(tmp_path: Path) -> None:
+    sample = make_synthetic(videos=50, users=10, seed=0)
+    bundle_id = export(fit(sample, SMALL), sample, SMALL, tmp_path, metrics={}, seed=0)
+    digests = read_bundle(tmp_path / bundle_id).feature_digests
+    for row in (0, 17, 49):
+        arriving = {m: matrix[row].tolist() for m, matrix in sample.features.items()}
+        present = {m: np.array(v) for m, v in arriving.items() if any(v)}
+        assert digests[row] == feature_digest(present)
+    assert len(np.unique(digests)) == 50
+
+
+def test_the_exact_index_finds_what_the_vectors_say(tmp_path: Path) -> None:
+    dataset = two_tastes()
+    fitted = fit(dataset, SMALL)
+    bundle_id = export(fitted, dataset, SMALL, tmp_path, metrics={}, seed=0)
+    bundle = read_bundle(tmp_path / bundle_id)
+    index = faiss.read_index(str(bundle.index_file))
+    scores, rows = index.search(fitted.users, 5)
+    expected = np.sort(fitted.users @ fitted.videos.T, axis=1)[:, ::-1][:, :5]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+    assert rows.shape == (20, 5)
+    assert bundle.manifest.index.kind == "flat"
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0])
+def test_a_large_catalog_gets_an_inverted_file_that_finds_nearly_all(
+    spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.LARGEST_EXACT", 1000)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16))
+    near = centres[rng.integers(40, size=6000)] + rng.normal(0, spread, (6000, 16))
+    videos = near.astype(np.float32)
+    users = rng.normal(size=(700, 16)).astype(np.float32)
+    index, entry = build_index(videos, users)
+    assert entry.kind.startswith("ivf")
+    assert 1 <= entry.nprobe <= int(entry.kind[3:]) * 2
+    assert entry.recall_at_20 >= 0.99
+    # Asked again by users that did not choose nprobe, after a trip through bytes.
+    again = faiss.deserialize_index(faiss.serialize_index(index))
+    again.nprobe = entry.nprobe
+    others = rng.normal(size=(300, 16)).astype(np.float32)
+    found = again.search(others, 20)[1]
+    truth = np.argsort(-(others @ videos.T), axis=1)[:, :20]
+    recall = np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)])
+    assert recall >= 0.98
+
+
+def test_a_small_catalog_gets_the_exact_index() -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    index, entry = build_index(vectors, vectors)
+    assert (entry.kind, entry.nprobe, entry.recall_at_20) == ("flat", 0, 1.0)
+    assert index.ntotal == 5
+
+
+def test_a_baseline_cannot_be_exported(tmp_path: Path) -> None:
+    dataset = two_tastes()
+    fitted = fit(dataset, SMALL, model="bpr-mf")
+    with pytest.raises(TrainingError, match="fusion network"):
+        export(fitted, dataset, SMALL, tmp_path, metrics={}, seed=0)
+
+
+@pytest.mark.parametrize("name", ["users", "videos"])
+def test_what_diverged_is_not_exported(name: str, tmp_path: Path) -> None:
+    dataset = two_tastes()
+    fitted = fit(dataset, SMALL)
+    spoilt = getattr(fitted, name).copy()
+    spoilt[1, 2] = np.nan
+    with pytest.raises(TrainingError, match="diverged"):
+        export(replace(fitted, **{name: spoilt}), dataset, SMALL, tmp_path, metrics={}, seed=0)
+    assert list_bundle_ids(tmp_path) == []
