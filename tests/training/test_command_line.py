@@ -40,10 +40,10 @@ def refused(*arguments: str | Path) -> str:
     """Run a command that must fail, and return what it tells."""
     result = call(*arguments)
     assert result.exit_code == 1, result.output
-    assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.output
-    assert len(result.stderr) < 2000
-    return result.stderr
+    told = f"\n{result.stderr}".partition("\nerror: ")[2]
+    assert 0 < len(told) < 1000
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,8 @@ def test_an_interrupted_fit_leaves_no_half_bundle(
 ) -> None:
     out = tmp_path / "bundles"
     before = write_small_bundle(out)
-    fit = start(
-        "fit", dataset, "--out", out, "--set", "max_epochs=100000", "--set", "patience=99999"
-    )
+    endless = ["--set", "max_epochs=100000", "--set", "patience=99999"]
+    fit = start("fit", dataset, "--out", out, *endless)
     assert fit.stderr is not None
     try:
         for line in fit.stderr:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -90,7 +91,7 @@ def test_a_large_catalog_gets_an_inverted_file_that_finds_nearly_all(
     assert 1 <= entry.nprobe <= int(entry.kind[3:]) * 2
     assert entry.recall_at_20 >= 0.99
     # Asked again by users that did not choose nprobe, after a trip through bytes.
-    again = faiss.deserialize_index(faiss.serialize_index(index))
+    again: Any = faiss.deserialize_index(faiss.serialize_index(index))
     again.nprobe = entry.nprobe
     others = rng.normal(size=(300, 16)).astype(np.float32)
     found = again.search(others, 20)[1]

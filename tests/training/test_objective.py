@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.objective import bpr_loss, squared_length
+from training.objective import bpr_loss, squared_lengths
 
 
 def with_margin(*margins: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -60,7 +60,6 @@ def test_a_better_margin_is_a_smaller_loss() -> None:
     assert losses[1] == pytest.approx(math.log(2))
 
 
-def test_squared_length_is_summed_over_parts_and_averaged_over_the_batch() -> None:
-    first, second = torch.full((4, 3), 2.0), torch.ones(2, 3)
-    assert squared_length(first).item() == pytest.approx(12)
-    assert squared_length(first, second).item() == pytest.approx(12 + 3)
+def test_squared_lengths_are_those_of_each_vector() -> None:
+    vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [-1.0, 1.0]])
+    assert squared_lengths(vectors).tolist() == [25, 0, 2]
