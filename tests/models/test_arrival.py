@@ -43,7 +43,16 @@ def test_the_bias_is_left_as_it_is() -> None:
     assert torch.equal(vectors[:, -1], content[:, -1])
 
 
-def test_a_short_arrival_is_not_stretched() -> None:
+def test_an_arrival_is_stretched_by_the_gain_and_its_bias_is_not() -> None:
+    network = fusion()
+    with torch.no_grad():
+        content = network(FEATURES, PRESENT)
+    vectors = arrival_vectors(network, FEATURES, PRESENT, gain=3.0, max_norm=1e6)
+    torch.testing.assert_close(vectors[:, :-1], content[:, :-1] * 3)
+    assert torch.equal(vectors[:, -1], content[:, -1])
+
+
+def test_a_short_arrival_is_not_stretched_to_the_longest() -> None:
     network = fusion()
     with torch.no_grad():
         content = network(FEATURES, PRESENT)

@@ -131,6 +131,24 @@ def test_a_killed_writer_leaves_a_bundle_that_can_be_read(wait: float, root: Pat
     assert all(n == layout.CURRENT or n.startswith(layout.SCRATCH_PREFIX) for n in left), left
 
 
+@pytest.mark.e2e
+def test_a_reader_beside_a_writer_never_meets_half_a_bundle(root: Path) -> None:
+    writer = _python(WRITER, root, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    met: set[str] = set()
+    try:
+        until = time.monotonic() + 20
+        while len(met) < 3 and time.monotonic() < until:
+            for name in set(os.listdir(root)) - met - {layout.CURRENT}:  # noqa: PTH208 - names
+                if not name.startswith(layout.SCRATCH_PREFIX):
+                    met.add(read_bundle(root / name).bundle_id)
+            read_current_id(root)
+    finally:
+        writer.kill()
+        writer.communicate(timeout=60)
+    assert len(met) >= 3
+
+
 def test_a_scratch_folder_left_behind_is_no_bundle(root: Path) -> None:
     current = read_current_id(root)
     scratch = root / f"{layout.SCRATCH_PREFIX}abc"

@@ -182,6 +182,7 @@ def _nan(vectors: Any) -> Any:
         (layout.SEEN, lambda t: {"starts": t["starts"][:-1]}),
         (layout.SEEN, lambda t: {"starts": t["starts"] + 1}),
         (layout.SEEN, lambda t: {"starts": t["starts"][::-1]}),
+        (layout.SEEN, lambda t: {"starts": t["starts"][[0, 2, 1, *range(3, 21)]]}),
         (layout.SEEN, lambda t: {"videos": t["videos"][:-1]}),
         (layout.SEEN, lambda t: {"videos": t["videos"] + 60}),
         (layout.SEEN, lambda t: {"videos": t["videos"] - 60}),
