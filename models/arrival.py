@@ -14,8 +14,8 @@ def arrival_vectors(
 
     An arrival has no residual: its content is all there is, and shorter than the sum of both. So it
     is stretched by `gain`, the mean length of trained vectors over that of their contents, and held
-    to `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking. The
-    bias is left as it is.
+    to `max_norm`, the longest trained vector: features nobody has seen cannot win every ranking.
+    The bias is left as it is.
     """
     content, bias = fusion(standardised, present).split([fusion.output_dim - 1, 1], dim=1)
     content = content * gain

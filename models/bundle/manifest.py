@@ -32,7 +32,7 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArrivalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What brings the content of an arrival to the lengths of trained vectors (`models.arrival`)."""
+    """What brings the content of an arrival to trained lengths (see `models.arrival`)."""
 
     gain: float
     max_norm: float
