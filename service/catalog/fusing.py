@@ -1,6 +1,7 @@
 """Fuses features of arriving videos with the bundle's network. The one file that touches torch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ Features = Mapping[str, Floats]
 
 # One small network beside the event loop: a second thread costs more than it gives.
 torch.set_num_threads(1)
+
+# Videos in one forward pass, fewer padded with zeros: 2 ms for 3000 features, few or many.
+BLOCK: Final = 32
 
 
 class Fuser:
@@ -51,9 +55,7 @@ class Fuser:
         for name, tensor in weights.items():
             if not tensor.isfinite().all():
                 raise CorruptBundle(bundle.fusion_file, f"{name} holds values that are not finite")
-        # In double precision the sums of a batch of 1 and of 512 agree once rounded to float32, so
-        # a replica that followed the log and one that replayed it hold the same vectors.
-        self._fusion.double().eval()
+        self._fusion.eval()
 
     def faults_in(self, features: Features) -> list[tuple[str, str]]:
         """Return (modality, what was expected and what came) for all the network cannot take."""
@@ -86,10 +88,20 @@ class Fuser:
         return {name: block.tolist() for name, block in zip(self.modalities, blocks, strict=True)}
 
     def fuse(self, videos: Sequence[Features]) -> Floats:
-        """Return the vectors of `videos` in one pass: (B, D). An all-zero modality is absent."""
-        blocks, present = [], np.zeros((len(videos), len(self.modalities)), dtype=bool)
+        """Return the vectors of `videos`: (B, D). An all-zero modality is absent.
+
+        The last bits of a matrix product depend on how many rows it has. Every pass has BLOCK rows,
+        so that a video's vector is the same fused alone, when it came, and in a replay of many.
+        """
+        vectors = np.empty((len(videos), self._fusion.output_dim), dtype=np.float32)
+        for start in range(0, len(videos), BLOCK):
+            vectors[start : start + BLOCK] = self._fuse_block(videos[start : start + BLOCK])
+        return vectors
+
+    def _fuse_block(self, videos: Sequence[Features]) -> Floats:
+        blocks, present = [], np.zeros((BLOCK, len(self.modalities)), dtype=bool)
         for column, name in enumerate(self.modalities):
-            block = np.zeros((len(videos), self.widths[name]))
+            block = np.zeros((BLOCK, self.widths[name]), dtype=np.float32)
             for row, features in enumerate(videos):
                 if name in features:
                     block[row] = features[name]
@@ -106,4 +118,4 @@ class Fuser:
             gain=self._arrival.gain,
             max_norm=self._arrival.max_norm,
         )
-        return vectors.float().numpy()
+        return vectors[: len(videos)].numpy()

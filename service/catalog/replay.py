@@ -32,7 +32,7 @@ class Replay:
     def apply(self, view: View, entries: list[Entry]) -> tuple[View, list[Event]]:
         """Return `view` with all of `entries` applied, and the events that were.
 
-        All arrivals among them are fused in one forward pass.
+        All arrivals among them are fused together.
         """
         placed = {
             place: event
