@@ -37,3 +37,10 @@ def still(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     with Api(settings_for(trained, tmp_path_factory.mktemp("still") / "events.db")) as api:
         yield api.ready()
         assert api.services.event_log.head() == "", "a test of this module wrote something"
+
+
+@pytest.fixture(scope="session")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of another bundle of the same videos, with another network."""
+    root = tmp_path_factory.mktemp("newer")
+    return root / write_small_bundle(root, seed=0, epochs=2)
