@@ -1,0 +1,115 @@
+"""What every index must do, asked of each there is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.bundle.errors import CorruptBundle
+from service.catalog.index import ExactIndex, FaissIndex, Floats, Index
+from tests.support.protocols import implementations
+
+Builder = Callable[[Floats, Path], Index]
+
+
+def exact(vectors: Floats, _: Path) -> Index:
+    return ExactIndex(vectors)
+
+
+def flat(vectors: Floats, folder: Path) -> Index:
+    return opened(faiss.IndexFlatIP(vectors.shape[1]), vectors, folder, nprobe=0)
+
+
+def inverted(vectors: Floats, folder: Path) -> Index:
+    """Probe every list: only then is an inverted file bound to the contract."""
+    lists = max(1, len(vectors) // 40)
+    index: Any = faiss.index_factory(
+        vectors.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT
+    )
+    index.cp.min_points_per_centroid = 1
+    index.train(vectors)
+    return opened(index, vectors, folder, nprobe=lists)
+
+
+def opened(index: Any, vectors: Floats, folder: Path, *, nprobe: int) -> Index:
+    index.add(vectors)
+    faiss.write_index(index, str(folder / "index.faiss"))
+    shape = (vectors.shape[0], vectors.shape[1])
+    return FaissIndex.open(folder / "index.faiss", shape=shape, nprobe=nprobe)
+
+
+BUILDERS: dict[type, list[Builder]] = {ExactIndex: [exact], FaissIndex: [flat, inverted]}
+
+
+def test_no_index_escapes_this_suite() -> None:
+    assert implementations(Index) == set(BUILDERS)
+
+
+@pytest.fixture(params=[build for builders in BUILDERS.values() for build in builders])
+def build(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Floats], Index]:
+    """Builds the index under test over given vectors."""
+    builder: Builder = request.param
+    return lambda vectors: builder(np.ascontiguousarray(vectors, np.float32), tmp_path)
+
+
+Build = Callable[[Floats], Index]
+
+
+@pytest.mark.parametrize("k", [0, 1, 5, 99])
+def test_it_never_returns_more_than_there_are(build: Build, k: int) -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    rows = build(vectors).retrieve(vectors[0], k)
+    assert rows.dtype == np.int64
+    assert len(set(rows.tolist())) == len(rows) == min(k, 5)
+    assert set(rows.tolist()) <= set(range(5))
+
+
+def test_the_best_comes_first(build: Build) -> None:
+    vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    index = build(vectors)
+    for query in vectors[:20]:
+        rows = index.retrieve(query, 25)
+        assert rows.tolist() == np.argsort(-(vectors @ query), kind="stable")[:25].tolist()
+
+
+def test_every_video_can_be_found(build: Build) -> None:
+    vectors = np.random.default_rng(1).normal(size=(200, 8)).astype(np.float32)
+    assert sorted(build(vectors).retrieve(vectors[0], 200).tolist()) == list(range(200))
+
+
+def test_a_zero_query_finds_as_many_as_any_other(build: Build) -> None:
+    vectors = np.random.default_rng(2).normal(size=(50, 4)).astype(np.float32)
+    assert len(build(vectors).retrieve(np.zeros(4, np.float32), 10)) == 10
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.sampled_from([-1.0, 0.0, 2.0]), min_size=2, max_size=2), min_size=1),
+    k=st.integers(0, 30),
+)
+def test_the_exact_index_breaks_ties_by_row(rows: list[list[float]], k: int) -> None:
+    vectors = np.array(rows, np.float32)
+    query = np.array([1.0, 0.5], np.float32)
+    expected = sorted(range(len(rows)), key=lambda row: (-float(vectors[row] @ query), row))[:k]
+    assert ExactIndex(vectors).retrieve(query, k).tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [(9, 4), (10, 3)])
+def test_an_index_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
+    index = faiss.IndexFlatIP(4)
+    index.add(np.ones((10, 4), np.float32))
+    faiss.write_index(index, str(tmp_path / "i"))
+    with pytest.raises(CorruptBundle, match="10 vectors of width 4"):
+        FaissIndex.open(tmp_path / "i", shape=shape, nprobe=0)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"IxFI", b"\x00" * 100])
+def test_what_is_no_index_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "i").write_bytes(content)
+    with pytest.raises(CorruptBundle):
+        FaissIndex.open(tmp_path / "i", shape=(1, 1), nprobe=0)
