@@ -5,6 +5,8 @@ from torch import Tensor
 
 from models.fusion import MetaFusion
 
+SMALLEST_NORM = 1e-12
+
 
 @torch.no_grad()
 def arrival_vectors(
@@ -19,5 +21,5 @@ def arrival_vectors(
     """
     content, bias = fusion(standardised, present).split([fusion.output_dim - 1, 1], dim=1)
     content = content * gain
-    norm = content.norm(dim=1, keepdim=True)
-    return torch.cat([content * (max_norm / norm.clamp(min=max_norm)), bias], dim=1)
+    norm = content.norm(dim=1, keepdim=True).clamp(min=SMALLEST_NORM)
+    return torch.cat([content * (max_norm / norm).clamp(max=1), bias], dim=1)

@@ -3,7 +3,7 @@
 Knows rows, features and vectors; nothing of external ids, losses or files.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +15,31 @@ from models.fusion import MetaFusion
 EMBEDDING_SCALE = 0.1
 
 
+class VideoParts(NamedTuple):
+    """The summands of video vectors, each (B, D). A model that knows no features has no content."""
+
+    residual: Tensor
+    content: Tensor | None
+
+    @property
+    def total(self) -> Tensor:
+        """The vectors: (B, D)."""
+        return self.residual if self.content is None else self.residual + self.content
+
+    @property
+    def with_fixed_content(self) -> Tensor:
+        """The vectors, through which no gradient reaches the content: (B, D)."""
+        return self.residual if self.content is None else self.residual + self.content.detach()
+
+
 class Recommender(Protocol):
     """What the training loop asks of a model. The last column of every vector is the bias."""
 
     def user_vectors(self, rows: Tensor) -> Tensor:
         """Return the vectors of user `rows: (B,)`: (B, D), the bias column 1."""
 
-    def video_parts(self, rows: Tensor) -> list[Tensor]:
-        """Return the summands of the vectors of video `rows: (B,)`, each (B, D)."""
+    def video_parts(self, rows: Tensor) -> VideoParts:
+        """Return the vectors of video `rows: (B,)` in their parts."""
 
 
 class EmbeddingTable(nn.Module):
@@ -72,12 +89,13 @@ class MetaMMF(nn.Module):
         vectors: Tensor = self.audience(rows)
         return vectors
 
-    def video_parts(self, rows: Tensor) -> list[Tensor]:
-        """Return the content and the residual of video `rows: (B,)` (see `Recommender`)."""
-        return [self.fusion(self.standardised[rows], self.present[rows]), self.residuals(rows)]
+    def video_parts(self, rows: Tensor) -> VideoParts:
+        """Return the residual and the content of video `rows: (B,)` (see `Recommender`)."""
+        content = self.fusion(self.standardised[rows], self.present[rows])
+        return VideoParts(self.residuals(rows), content)
 
     def arrivals(self, rows: Tensor, *, gain: float, max_norm: float) -> Tensor:
-        """Return what the service would make of video `rows: (B,)`, had they just arrived: (B, D)."""
+        """Return what the service would make of video `rows: (B,)` on arrival: (B, D)."""
         return arrival_vectors(
             self.fusion, self.standardised[rows], self.present[rows], gain=gain, max_norm=max_norm
         )

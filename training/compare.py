@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from training.build import BUILDERS
 from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.errors import InvalidConfig
 from training.evaluate import evaluate, popularity_vectors
-from training.loop import BUILDERS, EpochReport, fit
+from training.loop import EpochReport, fit
 
 POPULARITY: Final = "popularity"
 SYSTEMS: Final = (POPULARITY, *BUILDERS)

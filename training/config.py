@@ -14,12 +14,12 @@ Width = Annotated[int, Meta(ge=1, le=8192)]
 
 
 class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every knob of `fit`. The defaults were chosen on the validation splits of three real data sets.
+    """Every knob of `fit`. The defaults were chosen on validation splits of real data sets.
 
-    Sizes: `vector_dim` of users and videos (a bias column comes on top), `hidden_dims` of the fusion
-    network, `signal_dim` S and `rank` R of its meta layers, `signal_hidden_dim` of the extractor.
-    `averaging` is the decay a step of the running average of the parameters, which is what is judged
-    and exported: it takes out the noise of the last steps.
+    Sizes: `vector_dim` of users and videos (a bias column comes on top), `hidden_dims` of the
+    fusion network, `signal_dim` S and `rank` R of its meta layers, `signal_hidden_dim` of the
+    extractor. `averaging` is the decay a step of the running average of the parameters, which is
+    what is judged and exported: it takes out the noise of the last steps.
     """
 
     vector_dim: Width = 64
@@ -36,7 +36,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def read_config(file: Path | None, settings: Iterable[str] = ()) -> FitConfig:
-    """Return the defaults, overlaid by the TOML `file`, overlaid by `settings` of the form key=value.
+    """Return the defaults, overlaid by the TOML `file`, then by `settings` (key=value).
 
     Raises:
         InvalidConfig: a file that is no TOML, an unknown key, a value of the wrong type or range.

@@ -1,12 +1,11 @@
 """What training minimises, as functions of vectors. Knows no model."""
 
-import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 
 def bpr_loss(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-    """Return the mean of -log sigmoid(score(u, i) - score(u, j)) over triples (Rendle et al., 2009).
+    """Return the mean of -log sigmoid(score(u, i) - score(u, j)) (Rendle et al., UAI 2009).
 
     All three are (B, D); softplus keeps it finite where the logarithm of a sigmoid is not.
     """

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.recommender import EmbeddingTable
+from models.recommender import EmbeddingTable, VideoParts
 
 
 class BprMf(nn.Module):
@@ -19,6 +19,6 @@ class BprMf(nn.Module):
         vectors: Tensor = self.audience(rows)
         return vectors
 
-    def video_parts(self, rows: Tensor) -> list[Tensor]:
-        """Return the one summand of the vectors of video `rows: (B,)` (see `Recommender`)."""
-        return [self.catalog(rows)]
+    def video_parts(self, rows: Tensor) -> VideoParts:
+        """Return the vectors of video `rows: (B,)`, all residual (see `Recommender`)."""
+        return VideoParts(self.catalog(rows), None)

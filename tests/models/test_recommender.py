@@ -26,18 +26,30 @@ def meta_mmf(videos: int = 7, users: int = 5) -> MetaMMF:
 @torch.no_grad()
 def test_a_video_is_its_content_plus_its_residual() -> None:
     network, rows = meta_mmf(), torch.tensor([3, 0, 3])
-    content, residual = network.video_parts(rows)
+    residual, content = network.video_parts(rows)
+    assert content is not None
     torch.testing.assert_close(
         content, network.fusion(network.standardised[rows], network.present[rows])
     )
     torch.testing.assert_close(residual[:, :-1], network.residuals.weight[rows])
     assert content.shape == residual.shape == (3, 9)
+    torch.testing.assert_close(network.video_parts(rows).total, content + residual)
+
+
+def test_known_videos_bend_no_content_to_themselves() -> None:
+    network, rows = meta_mmf(), torch.arange(7)
+    parts = network.video_parts(rows)
+    torch.testing.assert_close(parts.with_fixed_content, parts.total)
+    torch.autograd.backward(parts.with_fixed_content.sum())
+    assert network.residuals.weight.grad is not None
+    assert all(parameter.grad is None for parameter in network.fusion.parameters())
 
 
 @torch.no_grad()
 def test_an_arrival_is_the_content_alone() -> None:
     network, rows = meta_mmf(), torch.arange(7)
-    content, _ = network.video_parts(rows)
+    content = network.video_parts(rows).content
+    assert content is not None
     torch.testing.assert_close(network.arrivals(rows, gain=1.0, max_norm=1e6), content)
 
 
@@ -54,7 +66,7 @@ def test_every_parameter_of_meta_mmf_takes_part_in_a_score() -> None:
     # Row 0 lacks a modality, or the learned block would have no part.
     network.present[0, 0] = False
     rows = torch.arange(5)
-    score = (network.user_vectors(rows) * torch.stack(network.video_parts(rows)).sum(0)).sum()
+    score = (network.user_vectors(rows) * network.video_parts(rows).total).sum()
     torch.autograd.backward(score)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -67,6 +79,6 @@ def test_the_catalog_is_no_part_of_the_weights() -> None:
 
 def test_plain_factorisation_has_one_part_a_video() -> None:
     network = BprMf(users=3, videos=4, width=8)
-    (vectors,) = network.video_parts(torch.tensor([2, 1]))
+    vectors = network.video_parts(torch.tensor([2, 1])).total
     assert torch.equal(vectors[:, :-1], network.catalog.weight[[2, 1]])
     assert vectors.shape == (2, 9)
