@@ -13,7 +13,7 @@ from rich.table import Table
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
 from training.compare import SHOWN, compare, summarise, write_results
-from training.config import read_config
+from training.config import read_config, read_grid
 from training.data.dataset import SPLITS, Dataset
 from training.data.folder import (
     CONSTANT_COLUMNS,
@@ -135,6 +135,10 @@ def compare_(
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     config: Config = None,
     set_: Set = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="key=[a, b]: each model takes what is best on validation; may repeat."),
+    ] = None,
 ) -> None:
     """Fit several systems with several seeds and judge them side by side on test."""
     with _errors_told():
@@ -146,6 +150,7 @@ def compare_(
             [name.strip() for name in models.split(",")],
             numbers,
             settings,
+            grid=read_grid(grid or []),
             report=lambda model, seed, epoch: (
                 console.print(f"{model} seed {seed}: epoch {epoch.epoch}, best {epoch.best:.4f}")
                 if epoch.epoch % 50 == 0

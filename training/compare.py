@@ -5,13 +5,13 @@ Knows the loop and the evaluator; prints nothing.
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from training.build import BUILDERS
-from training.config import FitConfig
-from training.data.dataset import Dataset
+from training.config import FitConfig, changed
+from training.data.dataset import Dataset, Floats
 from training.errors import InvalidConfig
 from training.evaluate import evaluate, popularity_vectors
 from training.loop import EpochReport, fit
@@ -22,10 +22,14 @@ SHOWN: Final = ("recall@20", "ndcg@20")
 
 
 class Run(NamedTuple):
-    """One system with one seed: `val` and `test` as `evaluate` reports them."""
+    """One system with one seed: `val` and `test` as `evaluate` reports them.
+
+    `chosen` is what the validation split chose from the grid.
+    """
 
     model: str
     seed: int
+    chosen: dict[str, Any]
     epochs: int
     seconds: float
     val: dict[str, Any]
@@ -38,21 +42,34 @@ def compare(
     seeds: Sequence[int],
     config: FitConfig,
     *,
+    grid: Sequence[Mapping[str, Any]] = ({},),
     report: Callable[[str, int, EpochReport], None],
 ) -> list[Run]:
     """Fit and judge every one of `models` with every one of `seeds` (popularity needs but one).
 
+    Where `grid` holds several sets of changes to `config`, each model is fitted with all of them
+    and the first seed; the one of best validation recall@20 is used for the other seeds.
+
     Raises:
-        InvalidConfig: a model is unknown.
+        InvalidConfig: a model is unknown, or a change does not fit the configuration.
     """
     unknown = [model for model in models if model not in SYSTEMS]
     if unknown:
         raise InvalidConfig(f"unknown model {unknown[0]!r}, expected some of {', '.join(SYSTEMS)}")
-    return [
-        _run(dataset, model, seed, config, report)
-        for model in models
-        for seed in (seeds[:1] if model == POPULARITY else seeds)
-    ]
+    runs: list[Run] = []
+    for model in models:
+        if model == POPULARITY:
+            runs.append(_judged(dataset, model, seeds[0], {}, popularity_vectors(dataset)))
+            continue
+        tried = [
+            _fitted(dataset, model, seeds[0], config, change, report=report) for change in grid
+        ]
+        best = max(tried, key=lambda run: run.val["overall"]["recall@20"])
+        runs.append(best)
+        runs += [
+            _fitted(dataset, model, seed, config, best.chosen, report=report) for seed in seeds[1:]
+        ]
+    return runs
 
 
 def summarise(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -84,31 +101,39 @@ def write_results(runs: Sequence[Run], folder: Path) -> None:
     (folder / "table.md").write_text("\n".join(lines) + "\n")
 
 
-def _run(
+def _fitted(
     dataset: Dataset,
     model: str,
     seed: int,
     config: FitConfig,
+    change: Mapping[str, Any],
+    *,
     report: Callable[[str, int, EpochReport], None],
 ) -> Run:
-    if model == POPULARITY:
-        users, videos = popularity_vectors(dataset)
-        epochs, seconds = 0, 0.0
-    else:
-        fitted = fit(
-            dataset,
-            config,
-            model=model,
-            seed=seed,
-            report=lambda epoch: report(model, seed, epoch),
-        )
-        users, videos = fitted.users, fitted.videos
-        epochs, seconds = len(fitted.epochs), fitted.epochs[-1].seconds
+    fitted = fit(
+        dataset,
+        changed(config, change),
+        model=model,
+        seed=seed,
+        report=lambda epoch: report(model, seed, epoch),
+    )
+    run = _judged(dataset, model, seed, change, (fitted.users, fitted.videos))
+    return run._replace(epochs=len(fitted.epochs), seconds=fitted.epochs[-1].seconds)
+
+
+def _judged(
+    dataset: Dataset,
+    model: str,
+    seed: int,
+    chosen: Mapping[str, Any],
+    vectors: tuple[Floats, Floats],
+) -> Run:
     return Run(
         model,
         seed,
-        epochs,
-        seconds,
-        val=evaluate(dataset, "val", users, videos),
-        test=evaluate(dataset, "test", users, videos),
+        dict(chosen),
+        epochs=0,
+        seconds=0.0,
+        val=evaluate(dataset, "val", *vectors),
+        test=evaluate(dataset, "test", *vectors),
     )

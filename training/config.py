@@ -1,7 +1,8 @@
 """What can be chosen about a training run: one flat table, read from TOML and `--set key=value`."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,22 +42,49 @@ def read_config(file: Path | None, settings: Iterable[str] = ()) -> FitConfig:
     Raises:
         InvalidConfig: a file that is no TOML, an unknown key, a value of the wrong type or range.
     """
-    values: dict[str, Any] = {}
-    if file is not None:
-        values.update(_read_toml(file))
+    values: dict[str, Any] = {} if file is None else _read_toml(file)
     for setting in settings:
-        key, separator, text = setting.partition("=")
-        if not separator:
-            raise InvalidConfig(f"--set {setting!r}: expected key=value")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            raise InvalidConfig(f"--set {setting!r}: {text!r} is no TOML value: {error}") from error
+        key, value = _read_setting("--set", setting)
+        values[key] = value
+    return changed(FitConfig(), values)
+
+
+def read_grid(axes: Iterable[str]) -> list[dict[str, Any]]:
+    """Return every combination of `axes` of the form key=[value, …]; one empty one of no axes.
+
+    Raises:
+        InvalidConfig: an axis is no TOML array.
+    """
+    named: dict[str, list[Any]] = {}
+    for axis in axes:
+        key, values = _read_setting("--grid", axis)
+        if not isinstance(values, list) or not values:
+            raise InvalidConfig(f"--grid {axis!r}: expected key=[value, …]")
+        named[key] = values
+    return [dict(zip(named, chosen, strict=True)) for chosen in product(*named.values())]
+
+
+def changed(config: FitConfig, values: Mapping[str, Any]) -> FitConfig:
+    """Return `config` with `values` in the place of its own.
+
+    Raises:
+        InvalidConfig: an unknown key, a value of the wrong type or range.
+    """
     try:
-        return msgspec.convert(values, FitConfig, strict=True)
+        return msgspec.convert(msgspec.to_builtins(config) | dict(values), FitConfig, strict=True)
     except msgspec.ValidationError as error:
         known = ", ".join(FitConfig.__struct_fields__)
         raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
+
+
+def _read_setting(flag: str, setting: str) -> tuple[str, Any]:
+    key, separator, text = setting.partition("=")
+    if not separator:
+        raise InvalidConfig(f"{flag} {setting!r}: expected key=value")
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfig(f"{flag} {setting!r}: {text!r} is no TOML value: {error}") from error
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

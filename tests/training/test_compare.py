@@ -20,7 +20,7 @@ def silent(model: str, seed: int, report: EpochReport) -> None:
 
 def run_of(model: str, seed: int, recall: float) -> Run:
     figures = {"overall": {"recall@20": recall, "ndcg@20": recall / 2}}
-    return Run(model, seed, 3, 2.0, val=figures, test=figures)
+    return Run(model, seed, {}, 3, 2.0, val=figures, test=figures)
 
 
 def test_every_model_is_run_with_every_seed_and_popularity_once(tmp_path: Path) -> None:
@@ -58,3 +58,12 @@ def test_the_table_has_a_line_for_each_model(tmp_path: Path) -> None:
 def test_an_unknown_model_stops_before_anything_is_trained(models: list[str]) -> None:
     with pytest.raises(InvalidConfig, match="expected some of popularity, metammf-mf, bpr-mf"):
         compare(two_tastes(), models, [0], SMALL, report=silent)
+
+
+def test_the_grid_is_chosen_on_validation_with_the_first_seed() -> None:
+    grid = [{"learning_rate": 1e-6}, {"learning_rate": 3e-2}]
+    config = FitConfig(vector_dim=8, hidden_dims=(8,), max_epochs=8)
+    runs = compare(two_tastes(), ["bpr-mf"], [0, 1], config, grid=grid, report=silent)
+    assert [run.chosen for run in runs] == [grid[1], grid[1]]
+    alone = compare(two_tastes(), ["bpr-mf"], [0], config, grid=grid[:1], report=silent)
+    assert runs[0].val["overall"]["recall@20"] > alone[0].val["overall"]["recall@20"]

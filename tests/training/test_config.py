@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.config import FitConfig, read_config
+from training.config import FitConfig, changed, read_config, read_grid
 from training.errors import InvalidConfig
 
 
@@ -107,3 +107,21 @@ def test_a_file_that_is_no_toml_is_named(content: bytes, tmp_path: Path) -> None
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "gone.toml" in refusal(tmp_path / "gone.toml")
     assert str(tmp_path) in refusal(tmp_path)
+
+
+def test_a_grid_is_every_combination_of_its_axes() -> None:
+    assert read_grid([]) == [{}]
+    assert read_grid(["rank=[4, 8]", "learning_rate=[1e-3]"]) == [
+        {"rank": 4, "learning_rate": 1e-3},
+        {"rank": 8, "learning_rate": 1e-3},
+    ]
+
+
+@pytest.mark.parametrize("axis", ["rank", "rank=4", "rank=[]", "rank=[4"])
+def test_a_grid_axis_is_a_key_and_an_array(axis: str) -> None:
+    with pytest.raises(InvalidConfig, match="rank"):
+        read_grid([axis])
+
+
+def test_changes_keep_what_they_do_not_name() -> None:
+    assert changed(FitConfig(rank=3), {"signal_dim": 2}) == FitConfig(rank=3, signal_dim=2)

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from tests.support.datasets import dataset_of, interactions, two_tastes
+from training.build import BUILDERS
 from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
 from training.evaluate import evaluate, popularity_vectors
-from training.loop import BUILDERS, EpochReport, Fitted, fit
+from training.loop import EpochReport, Fitted, fit
 
 SMALL = FitConfig(
     vector_dim=8, hidden_dims=(8,), signal_hidden_dim=8, signal_dim=4, rank=4, max_epochs=4
