@@ -59,7 +59,7 @@ class Api:
         self.settings = settings
         self.app = create_app(settings)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
             base_url="http://test",
@@ -76,9 +76,11 @@ class Api:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._wait(self._client.aclose())
-        self._wait(self._lifespan.__aexit__(None, None, None))
-        self._end()
+        try:
+            self._wait(self._client.aclose())
+            self._wait(self._lifespan.__aexit__(None, None, None))
+        finally:
+            self._end()
 
     @property
     def services(self) -> Services:
@@ -87,9 +89,9 @@ class Api:
         return services
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request; `content` may be a list of chunks, sent without a length."""
+        """Send a request; `content` may be an iterator of chunks, sent without a length."""
         content = options.get("content")
-        if isinstance(content, list):
+        if isinstance(content, Iterator):
             options["content"] = _chunks(content)
         response: httpx.Response = self._wait(self._client.request(method, path, **options))
         return response
@@ -155,7 +157,7 @@ class Api:
         self._loop.close()
 
 
-async def _chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
+async def _chunks(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
 

@@ -104,7 +104,9 @@ def test_a_write_to_a_locked_log_is_503_and_records_nothing(
 
 
 def test_reads_are_quick_while_writes_wait_for_a_lock(api: Api, locked: sqlite3.Connection) -> None:
-    writers = [threading.Thread(target=api.put_video, args=(f"w{n}",)) for n in range(3)]
+    writers = [
+        threading.Thread(target=api.put_video, args=(f"w{n}",), daemon=True) for n in range(3)
+    ]
     for writer in writers:
         writer.start()
     time.sleep(0.1)

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_a_spoilt_bundle_that_becomes_current_is_refused_once(
     add(bundles, newer, spoilt=layout.INDEX)
     eventually(lambda: "x-degraded" in api.get("/v1/model").headers)
     assert api.model()["bundle_id"] == good
-    api.put_video("new")
+    time.sleep(0.5)  # ten looks at CURRENT
     assert api.metric("reco_bundle_refusals_total") == 1
     make_current(bundles, good)
     eventually(lambda: "x-degraded" not in api.get("/v1/model").headers)
