@@ -10,9 +10,17 @@ SMALLEST_NORM = 1e-12
 
 @torch.no_grad()
 def arrival_vectors(
-    fusion: MetaFusion, standardised: Tensor, present: Tensor, *, gain: float, max_norm: float
+    fusion: MetaFusion,
+    standardised: Tensor,
+    present: Tensor,
+    *,
+    vector_dim: int,
+    gain: float,
+    max_norm: float,
 ) -> Tensor:
     """Fuse `standardised: (B, F)` features with `present: (B, M)`: (B, D), last column the bias.
+
+    Columns of D = `vector_dim` that the fusion network does not fill belong to residuals: zero.
 
     An arrival has no residual: its content is all there is, and shorter than the sum of both. So it
     is stretched by `gain`, the mean length of trained vectors over that of their contents, and held
@@ -22,4 +30,5 @@ def arrival_vectors(
     content, bias = fusion(standardised, present).split([fusion.output_dim - 1, 1], dim=1)
     content = content * gain
     norm = content.norm(dim=1, keepdim=True).clamp(min=SMALLEST_NORM)
-    return torch.cat([content * (max_norm / norm).clamp(max=1), bias], dim=1)
+    side = content.new_zeros(len(content), vector_dim - fusion.output_dim)
+    return torch.cat([content * (max_norm / norm).clamp(max=1), side, bias], dim=1)

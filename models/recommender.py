@@ -1,4 +1,4 @@
-"""Scores users against videos: fused content plus a free residual for each video, as in MetaMMF_MF.
+"""Scores users against videos by fused content and free embeddings, as MetaMMF_MF does.
 
 Knows rows, features and vectors; nothing of external ids, losses or files.
 """
@@ -15,31 +15,29 @@ from models.fusion import MetaFusion
 EMBEDDING_SCALE = 0.1
 
 
-class VideoParts(NamedTuple):
-    """The summands of video vectors, each (B, D). A model that knows no features has no content."""
+class Pairing(NamedTuple):
+    """Users and videos that are trained to rank by themselves: their inner product alone.
 
-    residual: Tensor
-    content: Tensor | None
+    `users: (B, d)` are rankers, `videos: (V, d)` the ranked. `lengths: (V, d)` are the video
+    vectors whose length is penalised beside the users'; None where another pairing sees to it.
+    """
 
-    @property
-    def total(self) -> Tensor:
-        """The vectors: (B, D)."""
-        return self.residual if self.content is None else self.residual + self.content
-
-    @property
-    def with_fixed_content(self) -> Tensor:
-        """The vectors, through which no gradient reaches the content: (B, D)."""
-        return self.residual if self.content is None else self.residual + self.content.detach()
+    users: Tensor
+    videos: Tensor
+    lengths: Tensor | None
 
 
 class Recommender(Protocol):
-    """What the training loop asks of a model. The last column of every vector is the bias."""
+    """What training asks of a model. The last column of every vector is the bias."""
 
     def user_vectors(self, rows: Tensor) -> Tensor:
         """Return the vectors of user `rows: (B,)`: (B, D), the bias column 1."""
 
-    def video_parts(self, rows: Tensor) -> VideoParts:
-        """Return the vectors of video `rows: (B,)` in their parts."""
+    def video_vectors(self, rows: Tensor) -> Tensor:
+        """Return the vectors of video `rows: (B,)`: (B, D)."""
+
+    def pairings(self, users: Tensor, videos: Tensor) -> list[Pairing]:
+        """Return what is trained of user rows `users: (B,)` and video rows `videos: (V,)`."""
 
 
 class EmbeddingTable(nn.Module):
@@ -55,23 +53,23 @@ class EmbeddingTable(nn.Module):
         """Return the vectors of `rows: (B,)`: (B, width + 1)."""
         vectors = embedding(rows, self.weight)
         ones = vectors.new_ones(len(rows), 1)
-        return torch.cat(
-            [vectors, ones if self.bias is None else embedding(rows, self.bias)], dim=1
-        )
+        bias = ones if self.bias is None else embedding(rows, self.bias)
+        return torch.cat([vectors, bias], dim=1)
 
 
 class MetaMMF(nn.Module):
     """MetaMMF with matrix factorisation (Liu et al., ACM TOIS 2024).
 
-    A video is its fused content plus a free residual, a user one free vector, the score their inner
-    product. (The paper puts content and id side by side; see docs/adr/0004-additive-residual.md.)
+    A video is e_i = [fused content + residual ; id embedding], a user one free vector as wide, and
+    the score their inner product. The residual, which the paper has not, holds what viewers know of
+    a video and its features do not tell (docs/adr/0004-additive-residual.md).
     """
 
     standardised: Tensor
     present: Tensor
 
     def __init__(
-        self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int
+        self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int, id_dim: int
     ) -> None:
         """Learn the feature scaling from `features: (V, F)`, `present: (V, M)`, draw embeddings."""
         super().__init__()
@@ -81,21 +79,53 @@ class MetaMMF(nn.Module):
         self.register_buffer(
             "standardised", fusion.standardise(features, present), persistent=False
         )
-        self.residuals = EmbeddingTable(len(features), fusion.output_dim - 1, learn_bias=True)
-        self.audience = EmbeddingTable(users, fusion.output_dim - 1, learn_bias=False)
+        width = fusion.output_dim - 1
+        self.residuals = EmbeddingTable(len(features), width, learn_bias=True)
+        self.ids = EmbeddingTable(len(features), id_dim, learn_bias=True)
+        self.tastes = EmbeddingTable(users, width, learn_bias=False)
+        self.habits = EmbeddingTable(users, id_dim, learn_bias=False)
+
+    @property
+    def vector_dim(self) -> int:
+        """The width of every vector, D."""
+        return self.fusion.output_dim + self.ids.weight.shape[1]
 
     def user_vectors(self, rows: Tensor) -> Tensor:
         """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
-        vectors: Tensor = self.audience(rows)
-        return vectors
+        return torch.cat([self.tastes(rows)[:, :-1], self.habits(rows)], dim=1)
 
-    def video_parts(self, rows: Tensor) -> VideoParts:
-        """Return the residual and the content of video `rows: (B,)` (see `Recommender`)."""
-        content = self.fusion(self.standardised[rows], self.present[rows])
-        return VideoParts(self.residuals(rows), content)
+    def video_vectors(self, rows: Tensor) -> Tensor:
+        """Return the vectors of video `rows: (B,)`: (B, D) (see `Recommender`)."""
+        fused, ids = self._content(rows) + self.residuals(rows), self.ids(rows)
+        bias = fused[:, -1:] + ids[:, -1:]
+        return torch.cat([fused[:, :-1], ids[:, :-1], bias], dim=1)
+
+    def pairings(self, users: Tensor, videos: Tensor) -> list[Pairing]:
+        """Return what is trained (see `Recommender`).
+
+        Content stands alone in one pairing, as it must on arrival, and bends no user to itself; the
+        residual learns what content cannot tell. Neither sees the ids, nor they it: what explains
+        the training interactions sooner would starve the other.
+        """
+        content, residual, ids = self._content(videos), self.residuals(videos), self.ids(videos)
+        tastes, habits = self.tastes(users), self.habits(users)
+        return [
+            Pairing(tastes, content.detach() + residual, content + residual),
+            Pairing(tastes.detach(), content, None),
+            Pairing(habits, ids, ids),
+        ]
 
     def arrivals(self, rows: Tensor, *, gain: float, max_norm: float) -> Tensor:
         """Return what the service would make of video `rows: (B,)` on arrival: (B, D)."""
         return arrival_vectors(
-            self.fusion, self.standardised[rows], self.present[rows], gain=gain, max_norm=max_norm
+            self.fusion,
+            self.standardised[rows],
+            self.present[rows],
+            vector_dim=self.vector_dim,
+            gain=gain,
+            max_norm=max_norm,
         )
+
+    def _content(self, rows: Tensor) -> Tensor:
+        content: Tensor = self.fusion(self.standardised[rows], self.present[rows])
+        return content

@@ -23,7 +23,7 @@ def build_meta_mmf(dataset: Dataset, config: FitConfig) -> MetaMMF:
         rank=config.rank,
     )
     features, present = torch.from_numpy(dataset.joined_features), torch.from_numpy(dataset.present)
-    return MetaMMF(fusion, features, present, users=dataset.users)
+    return MetaMMF(fusion, features, present, users=dataset.users, id_dim=config.id_dim)
 
 
 def build_bpr_mf(dataset: Dataset, config: FitConfig) -> BprMf:

@@ -17,23 +17,25 @@ Width = Annotated[int, Meta(ge=1, le=8192)]
 class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every knob of `fit`. The defaults were chosen on validation splits of real data sets.
 
-    Sizes: `vector_dim` of users and videos (a bias column comes on top), `hidden_dims` of the
-    fusion network, `signal_dim` S and `rank` R of its meta layers, `signal_hidden_dim` of the
-    extractor. `averaging` is the decay a step of the running average of the parameters, which is
-    what is judged and exported: it takes out the noise of the last steps.
+    Sizes: `vector_dim` of fused content (and of a baseline's vectors), `id_dim` of the id embedding
+    beside it (a bias column comes on top), `hidden_dims` of the fusion network, `signal_dim` S and
+    `rank` R of its meta layers, `signal_hidden_dim` of the extractor. `averaging` is the decay a
+    step of the running average of the parameters, which is what is judged and exported: it takes
+    out the noise of the last steps.
     """
 
     vector_dim: Width = 64
+    id_dim: Width = 64
     hidden_dims: tuple[Width, ...] = (64,)
     signal_hidden_dim: Width = 64
     signal_dim: Width = 8
     rank: Width = 8
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 1e-2
-    averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.995
+    averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.99
     batch_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 2048
     max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 250
-    patience: Annotated[int, Meta(ge=1, le=100_000)] = 40
+    patience: Annotated[int, Meta(ge=1, le=100_000)] = 50
 
 
 def read_config(file: Path | None, settings: Iterable[str] = ()) -> FitConfig:

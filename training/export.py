@@ -57,6 +57,7 @@ def export(
         modalities={str(name): width for name, width in dataset.feature_dims.items()},
         fusion_sizes=FusionEntry(
             hidden_dims=config.hidden_dims,
+            output_dim=fitted.fusion.output_dim,
             signal_hidden_dim=config.signal_hidden_dim,
             signal_dim=config.signal_dim,
             rank=config.rank,

@@ -61,21 +61,19 @@ class Trainer:
         return total / max(1, len(self._sampler))
 
     def _step(self, users: Tensor, positives: Tensor, negatives: Tensor) -> float:
-        taste = self._network.user_vectors(users)
         # However often a video occurs in the step, it is fused once.
         videos, places, counts = torch.unique(
             torch.cat([positives, negatives]), return_inverse=True, return_counts=True
         )
-        parts = self._network.video_parts(videos)
-        loss = bpr_loss(taste, *embedding(places, parts.with_fixed_content).chunk(2))
-        if parts.content is not None:
-            # Content learns to stand alone, as it must on arrival, and bends no user to itself; the
-            # residual learns what content cannot tell.
-            loss = loss + bpr_loss(taste.detach(), *embedding(places, parts.content).chunk(2))
-        lengths = squared_lengths(taste).sum() + (counts * squared_lengths(parts.total)).sum()
+        loss = lengths = torch.zeros((), device=self._device)
+        for pairing in self._network.pairings(users, videos):
+            loss = loss + bpr_loss(pairing.users, *embedding(places, pairing.videos).chunk(2))
+            if pairing.lengths is not None:
+                lengths = lengths + squared_lengths(pairing.users).sum()
+                lengths = lengths + (counts * squared_lengths(pairing.lengths)).sum()
         penalty = lengths / len(users)
         self._optimiser.zero_grad(set_to_none=True)
-        (loss + self._config.regularisation * penalty).backward()
+        torch.autograd.backward(loss + self._config.regularisation * penalty)
         self._optimiser.step()
         self._average()
         return loss.item()
@@ -109,7 +107,7 @@ class Trainer:
         users = self._by_block(self._network.user_vectors, np.arange(self._dataset.users))
         rows = np.arange(self._dataset.videos)
         cold, warm = rows[self._dataset.cold], rows[~self._dataset.cold]
-        videos = self._by_block(lambda block: self._network.video_parts(block).total, rows)
+        videos = self._by_block(self._network.video_vectors, rows)
         lengths = np.linalg.norm(videos[warm, :-1], axis=1)
         longest = float(lengths.max())
         if not isinstance(self._network, MetaMMF):

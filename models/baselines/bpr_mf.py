@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.recommender import EmbeddingTable, VideoParts
+from models.recommender import EmbeddingTable, Pairing
 
 
 class BprMf(nn.Module):
@@ -19,6 +19,12 @@ class BprMf(nn.Module):
         vectors: Tensor = self.audience(rows)
         return vectors
 
-    def video_parts(self, rows: Tensor) -> VideoParts:
-        """Return the vectors of video `rows: (B,)`, all residual (see `Recommender`)."""
-        return VideoParts(self.catalog(rows), None)
+    def video_vectors(self, rows: Tensor) -> Tensor:
+        """Return the vectors of video `rows: (B,)`: (B, D) (see `Recommender`)."""
+        vectors: Tensor = self.catalog(rows)
+        return vectors
+
+    def pairings(self, users: Tensor, videos: Tensor) -> list[Pairing]:
+        """Return the one pairing there is (see `Recommender`)."""
+        vectors = self.video_vectors(videos)
+        return [Pairing(self.user_vectors(users), vectors, vectors)]

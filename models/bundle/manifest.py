@@ -26,6 +26,7 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sizes of the fusion network, enough to build it before its weights are read."""
 
     hidden_dims: tuple[int, ...]
+    output_dim: int
     signal_hidden_dim: int
     signal_dim: int
     rank: int

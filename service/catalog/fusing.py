@@ -38,12 +38,13 @@ class Fuser:
         sizes = manifest.fusion
         self.widths: Mapping[str, int] = manifest.modalities
         self._arrival = manifest.arrival
+        self._vector_dim = manifest.vector_dim
         try:
             self.modalities = in_order(self.widths)
             self._fusion = MetaFusion(
                 {name: self.widths[name] for name in self.modalities},
                 hidden_dims=sizes.hidden_dims,
-                output_dim=manifest.vector_dim,
+                output_dim=sizes.output_dim,
                 signal_hidden_dim=sizes.signal_hidden_dim,
                 signal_dim=sizes.signal_dim,
                 rank=sizes.rank,
@@ -93,7 +94,7 @@ class Fuser:
         The last bits of a matrix product depend on how many rows it has. Every pass has BLOCK rows,
         so that a video's vector is the same fused alone, when it came, and in a replay of many.
         """
-        vectors = np.empty((len(videos), self._fusion.output_dim), dtype=np.float32)
+        vectors = np.empty((len(videos), self._vector_dim), dtype=np.float32)
         for start in range(0, len(videos), BLOCK):
             vectors[start : start + BLOCK] = self._fuse_block(videos[start : start + BLOCK])
         return vectors
@@ -115,6 +116,7 @@ class Fuser:
             self._fusion,
             standardised,
             known,
+            vector_dim=self._vector_dim,
             gain=self._arrival.gain,
             max_norm=self._arrival.max_norm,
         )

@@ -27,7 +27,7 @@ def test_no_arrival_is_longer_than_the_longest_trained_vector() -> None:
         content = network(FEATURES, PRESENT)
     lengths = content[:, :-1].norm(dim=1)
     cap = lengths.median().item()
-    vectors = arrival_vectors(network, FEATURES, PRESENT, gain=1.0, max_norm=cap)
+    vectors = arrival_vectors(network, FEATURES, PRESENT, vector_dim=4, gain=1.0, max_norm=cap)
     held = vectors[:, :-1].norm(dim=1)
     assert held.max().item() <= cap * (1 + 1e-6)
     torch.testing.assert_close(held, lengths.clamp(max=cap))
@@ -39,7 +39,7 @@ def test_the_bias_is_left_as_it_is() -> None:
     network = fusion()
     with torch.no_grad():
         content = network(FEATURES, PRESENT)
-    vectors = arrival_vectors(network, FEATURES, PRESENT, gain=1.0, max_norm=1e-3)
+    vectors = arrival_vectors(network, FEATURES, PRESENT, vector_dim=4, gain=1.0, max_norm=1e-3)
     assert torch.equal(vectors[:, -1], content[:, -1])
 
 
@@ -47,7 +47,7 @@ def test_an_arrival_is_stretched_by_the_gain_and_its_bias_is_not() -> None:
     network = fusion()
     with torch.no_grad():
         content = network(FEATURES, PRESENT)
-    vectors = arrival_vectors(network, FEATURES, PRESENT, gain=3.0, max_norm=1e6)
+    vectors = arrival_vectors(network, FEATURES, PRESENT, vector_dim=4, gain=3.0, max_norm=1e6)
     torch.testing.assert_close(vectors[:, :-1], content[:, :-1] * 3)
     assert torch.equal(vectors[:, -1], content[:, -1])
 
@@ -56,9 +56,13 @@ def test_a_short_arrival_is_not_stretched_to_the_longest() -> None:
     network = fusion()
     with torch.no_grad():
         content = network(FEATURES, PRESENT)
-    assert torch.equal(arrival_vectors(network, FEATURES, PRESENT, gain=1.0, max_norm=1e6), content)
+    assert torch.equal(
+        arrival_vectors(network, FEATURES, PRESENT, vector_dim=4, gain=1.0, max_norm=1e6), content
+    )
 
 
 @pytest.mark.parametrize("cap", [1e-3, 1.0])
 def test_arrivals_carry_no_gradient(cap: float) -> None:
-    assert not arrival_vectors(fusion(), FEATURES, PRESENT, gain=1.0, max_norm=cap).requires_grad
+    assert not arrival_vectors(
+        fusion(), FEATURES, PRESENT, vector_dim=4, gain=1.0, max_norm=cap
+    ).requires_grad

@@ -120,7 +120,7 @@ def test_every_setting_is_described_and_frozen() -> None:
     assert Settings.model_config["frozen"]
 
 
-@pytest.mark.parametrize("url", ["mysql://root:hunter2@h/db", "events.db"])
+@pytest.mark.parametrize("url", ["mysql://user:hunter2@h/db", "events.db"])
 def test_an_unsupported_event_log_is_refused_before_anything_starts(url: str) -> None:
     result = call("serve", "--event-log", url)
     assert result.exit_code == 1

@@ -56,7 +56,7 @@ def write_small_bundle(
     data = make_synthetic(videos=videos, users=users, seed=seed) if dataset is None else dataset
     width = 8 if planted is None else planted.videos.shape[1] - 1
     config = FitConfig(
-        vector_dim=width, hidden_dims=(8,), signal_hidden_dim=8, rank=4, max_epochs=epochs
+        vector_dim=width, hidden_dims=(8,), signal_hidden_dim=8, rank=4, id_dim=4, max_epochs=epochs
     )
     fitted = fit(data, config, seed=seed)
     if planted is not None:

@@ -118,7 +118,9 @@ def test_a_second_fit_adds_a_bundle_and_makes_it_current(dataset: Path, tmp_path
 
 
 def test_max_minutes_and_a_file_of_settings_are_heeded(dataset: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text("vector_dim = 4\nhidden_dims = []\nmax_epochs = 100000\n")
+    (tmp_path / "config.toml").write_text(
+        "vector_dim = 4\nid_dim = 3\nhidden_dims = []\nmax_epochs = 100000\n"
+    )
     result = call(
         "fit", dataset, "--out", tmp_path / "b", "--config", tmp_path / "config.toml",
         "--set", "rank=2", "--max-minutes", "0",
@@ -126,7 +128,7 @@ def test_max_minutes_and_a_file_of_settings_are_heeded(dataset: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     manifest = read_bundle(tmp_path / "b" / result.stdout.split()[-1]).manifest
     assert manifest.training["epochs"] == 1
-    assert (manifest.vector_dim, manifest.fusion.rank, manifest.fusion.hidden_dims) == (5, 2, ())
+    assert (manifest.vector_dim, manifest.fusion.rank, manifest.fusion.hidden_dims) == (8, 2, ())
 
 
 def test_a_sample_is_written_and_repeats(tmp_path: Path) -> None:

@@ -15,7 +15,13 @@ from training.evaluate import evaluate, popularity_vectors
 from training.loop import EpochReport, Fitted, fit
 
 SMALL = FitConfig(
-    vector_dim=8, hidden_dims=(8,), signal_hidden_dim=8, signal_dim=4, rank=4, max_epochs=4
+    vector_dim=8,
+    id_dim=6,
+    hidden_dims=(8,),
+    signal_hidden_dim=8,
+    signal_dim=4,
+    rank=4,
+    max_epochs=4,
 )
 NOBODY = interactions([])
 by_every_model = pytest.mark.parametrize("model", list(BUILDERS))
@@ -99,8 +105,9 @@ def test_the_last_column_is_one_for_users_and_the_bias_for_videos(
     model: str, sample: Dataset
 ) -> None:
     fitted = fit(sample, SMALL, model=model)
-    assert fitted.users.shape == (60, 9)
-    assert fitted.videos.shape == (120, 9)
+    width = {"bpr-mf": 8, "metammf-mf": 8 + 6}[model] + 1
+    assert fitted.users.shape == (60, width)
+    assert fitted.videos.shape == (120, width)
     assert fitted.users.dtype == fitted.videos.dtype == np.float32
     assert (fitted.users[:, -1] == 1).all()
     warm = np.flatnonzero(~sample.cold)
@@ -118,7 +125,8 @@ def test_a_cold_video_points_where_its_content_points(sample: Dataset) -> None:
         content = fitted.fusion(fitted.fusion.standardise(features, present), present)
     found = torch.from_numpy(fitted.videos[cold])
     torch.testing.assert_close(found[:, -1], content[:, -1], rtol=1e-4, atol=1e-6)
-    cosine = torch.nn.functional.cosine_similarity(found[:, :-1], content[:, :-1])
+    assert (found[:, 8:-1] == 0).all()
+    cosine = torch.nn.functional.cosine_similarity(found[:, :8], content[:, :-1])
     torch.testing.assert_close(cosine, torch.ones(len(cold)), rtol=0, atol=1e-5)
 
 

@@ -51,7 +51,9 @@ def content(videos: int = 3, **changed: Any) -> BundleContent:
             videos=np.ones((videos, 4), np.float32),
             arrival=ArrivalEntry(gain=1.0, max_norm=1.0),
             modalities={"visual": 4},
-            fusion_sizes=FusionEntry(hidden_dims=(), signal_hidden_dim=1, signal_dim=1, rank=1),
+            fusion_sizes=FusionEntry(
+                hidden_dims=(), output_dim=2, signal_hidden_dim=1, signal_dim=1, rank=1
+            ),
             fusion_tensors={"mean": np.zeros(4, np.float32)},
             index=np.zeros(9, np.uint8),
             index_entry=IndexEntry(kind="flat", nprobe=0, recall_at_20=1.0),

@@ -31,7 +31,9 @@ def content(videos: int = 3, **changed: object) -> BundleContent:
         videos=rng.normal(size=(videos, 5)).astype(np.float32),
         arrival=ArrivalEntry(gain=1.5, max_norm=2.5),
         modalities={"visual": 4},
-        fusion_sizes=FusionEntry(hidden_dims=(6,), signal_hidden_dim=3, signal_dim=2, rank=1),
+        fusion_sizes=FusionEntry(
+            hidden_dims=(6,), output_dim=3, signal_hidden_dim=3, signal_dim=2, rank=1
+        ),
         fusion_tensors={"mean": np.zeros(4, np.float32)},
         index=np.frombuffer(b"any bytes", dtype=np.uint8),
         index_entry=IndexEntry(kind="flat", nprobe=0, recall_at_20=1.0),

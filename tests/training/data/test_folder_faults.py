@@ -114,7 +114,7 @@ def test_bytes_that_are_no_array_are_refused(content: bytes, folder: Path) -> No
 
 
 def test_a_pickled_array_is_refused_and_not_run(folder: Path) -> None:
-    np.save(folder / "visual.npy", np.array([[{"a": 1}]], dtype=object), allow_pickle=True)
+    np.save(folder / "visual.npy", np.array([[{"a": 1}]], dtype=object))
     assert told(fault(folder), "visual.npy: is not a plain .npy array")
 
 
