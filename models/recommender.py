@@ -62,7 +62,7 @@ class MetaMMF(nn.Module):
 
     A video is e_i = [fused content + residual ; id embedding], a user one free vector as wide, and
     the score their inner product. The residual, which the paper has not, holds what viewers know of
-    a video and its features do not tell (docs/adr/0004-additive-residual.md).
+    a video and its features do not tell (docs/adr/0004-content-residual-and-id.md).
     """
 
     standardised: Tensor
