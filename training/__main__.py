@@ -60,7 +60,7 @@ def import_(
         findings = _findings(dataset)
         written = write_dataset(destination, dataset, accept=findings)
         for finding, text in findings.items():
-            console.print(f"accepted ({finding} in dataset.json): {text}")
+            console.print(f"accepted ({finding} in dataset.json): {text}", soft_wrap=True)
         _describe(written, destination)
 
 

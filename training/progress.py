@@ -37,7 +37,8 @@ def epochs_shown(console: Console, title: str) -> Iterator[Callable[[EpochReport
 
 def _print_some(console: Console, title: str, report: EpochReport) -> None:
     if report.epoch == 1 or report.epoch % LINES_EVERY == 0:
-        console.print(f"{title}: epoch {report.epoch}/{report.max_epochs}, {_state(report)}")
+        text = f"{title}: epoch {report.epoch}/{report.max_epochs}, {_state(report)}"
+        console.print(text, soft_wrap=True)
 
 
 def _state(report: EpochReport) -> str:
