@@ -20,8 +20,8 @@ from training.data.folder import (
     USERS_WITHOUT_TRAINING,
     read_dataset,
     users_without_training,
-    write_dataset,
 )
+from training.data.folder_writer import write_dataset
 from training.data.importers.npz import read_npz
 from training.data.matrix import constant_columns
 from training.data.synthetic import make_synthetic

@@ -15,7 +15,8 @@ from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from tests.support.bundles import write_small_bundle
 from tests.support.datasets import random_features, two_tastes
 from training.__main__ import app
-from training.data.folder import read_dataset, write_dataset
+from training.data.folder import read_dataset
+from training.data.folder_writer import write_dataset
 
 QUICK = ["--set", "vector_dim=8", "--set", "hidden_dims=[8]", "--set", "max_epochs=2"]
 

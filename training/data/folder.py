@@ -1,4 +1,4 @@
-"""The canonical dataset folder on disk: read with every fault named, written whole or not at all.
+"""The canonical dataset folder on disk, read with every fault named (see `folder_writer`).
 
     dataset.json           {"format_version": 1, "name": ..., "accept": [...]}
     interactions.parquet   user_id, video_id: string;
@@ -12,10 +12,6 @@
 """
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +27,7 @@ from training.data.dataset import SPLITS, Dataset, Floats, Interactions
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
 from training.data.matrix import constant_columns, read_matrix
 from training.data.split import split_by_user
-from training.errors import InvalidDataset, TrainingError
+from training.errors import InvalidDataset
 
 FORMAT_VERSION: Final = 1
 # Findings that stop training until `accept` in dataset.json names them.
@@ -75,37 +71,6 @@ def read_dataset(folder: Path) -> Dataset:
     _check_whole(dataset, faults)
     faults.stop()
     return dataset
-
-
-def write_dataset(
-    folder: Path, dataset: Dataset, *, accept: Iterable[str] = (), times: Any = None
-) -> Dataset:
-    """Write `dataset` as a folder that must not exist yet, and return it as it reads back.
-
-    `times`: optional (N,) seconds of the train, val and test interactions in that order.
-    Nothing is left behind on failure.
-
-    Raises:
-        TrainingError: the folder exists already.
-        InvalidDataset: what was written breaks the format.
-    """
-    if folder.exists():
-        raise TrainingError(f"{folder} exists already; choose another folder or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        header = {"format_version": FORMAT_VERSION, "name": dataset.name, "accept": sorted(accept)}
-        (scratch / "dataset.json").write_text(json.dumps(header, indent=2) + "\n")
-        pq.write_table(_interaction_table(dataset, times), scratch / "interactions.parquet")
-        pq.write_table(_video_table(dataset), scratch / "videos.parquet")
-        for modality, matrix in dataset.features.items():
-            np.save(scratch / f"{modality}.npy", matrix)
-        scratch.chmod(0o755)
-        written = read_dataset(scratch)
-        os.rename(scratch, folder)  # noqa: PTH104 - fails if the folder has appeared meanwhile
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return written
 
 
 def users_without_training(dataset: Dataset) -> int:
@@ -298,32 +263,3 @@ def _check_whole(dataset: Dataset, faults: Faults) -> None:
     if without:
         text = f"{without} users have no interaction in the train split"
         faults.add_acceptable(USERS_WITHOUT_TRAINING, "interactions.parquet", text)
-
-
-def _interaction_table(dataset: Dataset, times: Any) -> pa.Table:
-    parts = [dataset.interactions(split) for split in SPLITS]
-    users = np.concatenate([part.users for part in parts])
-    videos = np.concatenate([part.videos for part in parts])
-    columns = {
-        "user_id": pa.array(dataset.user_ids, pa.string()).take(users),
-        "video_id": pa.array(dataset.video_ids, pa.string()).take(videos),
-        "split": pa.array(np.repeat(SPLITS, [len(part) for part in parts]), pa.string()),
-    }
-    if times is not None:
-        columns["timestamp"] = pa.array(times, pa.int64())
-    return pa.table(columns)
-
-
-def _video_table(dataset: Dataset) -> pa.Table:
-    rows = dataset.metadata or [{} for _ in dataset.video_ids]
-    schema = pa.schema(
-        [
-            ("video_id", pa.string()),
-            ("title", pa.string()),
-            ("tags", pa.list_(pa.string())),
-            ("uploader", pa.string()),
-            ("published_at", pa.string()),
-        ]
-    )
-    pairs = zip(dataset.video_ids, rows, strict=True)
-    return pa.Table.from_pylist([{"video_id": i, **row} for i, row in pairs], schema)

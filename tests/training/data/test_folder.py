@@ -15,7 +15,8 @@ import pytest
 from tests.support.datasets import dataset_of, random_features, two_tastes
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset
-from training.data.folder import read_dataset, write_dataset
+from training.data.folder import read_dataset
+from training.data.folder_writer import write_dataset
 from training.data.synthetic import make_synthetic
 from training.errors import InvalidDataset, TrainingError
 from training.loop import fit

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.damage import flip_bit
 from tests.support.datasets import dataset_of, random_features
-from training.data.folder import read_dataset, write_dataset
+from training.data.folder import read_dataset
+from training.data.folder_writer import write_dataset
 from training.errors import InvalidDataset
 
 VIDEOS, INTERACTIONS = "videos.parquet", "interactions.parquet"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.datasets import random_features
 from training.data.dataset import SPLITS
-from training.data.folder import write_dataset
+from training.data.folder_writer import write_dataset
 from training.data.importers.npz import read_npz
 from training.errors import InvalidDataset
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import SPLITS, Dataset
-from training.data.folder import write_dataset
+from training.data.folder_writer import write_dataset
 from training.data.synthetic import TOPIC_NAMES, make_synthetic
 from training.errors import TrainingError
 from training.evaluate import evaluate, popularity_vectors

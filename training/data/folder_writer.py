@@ -1,0 +1,77 @@
+"""Writes the canonical dataset folder: whole, valid and readable, or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from training.data.dataset import SPLITS, Dataset
+from training.data.folder import FORMAT_VERSION, read_dataset
+from training.errors import TrainingError
+
+
+def write_dataset(
+    folder: Path, dataset: Dataset, *, accept: Iterable[str] = (), times: Any = None
+) -> Dataset:
+    """Write `dataset` as a folder that must not exist yet, and return it as it reads back.
+
+    `times`: optional (N,) seconds of the train, val and test interactions in that order.
+    Nothing is left behind on failure.
+
+    Raises:
+        TrainingError: the folder exists already.
+        InvalidDataset: what was written breaks the format.
+    """
+    if folder.exists():
+        raise TrainingError(f"{folder} exists already; choose another folder or remove it first")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        header = {"format_version": FORMAT_VERSION, "name": dataset.name, "accept": sorted(accept)}
+        (scratch / "dataset.json").write_text(json.dumps(header, indent=2) + "\n")
+        pq.write_table(_interaction_table(dataset, times), scratch / "interactions.parquet")
+        pq.write_table(_video_table(dataset), scratch / "videos.parquet")
+        for modality, matrix in dataset.features.items():
+            np.save(scratch / f"{modality}.npy", matrix)
+        scratch.chmod(0o755)
+        written = read_dataset(scratch)
+        os.rename(scratch, folder)  # noqa: PTH104 - fails if the folder has appeared meanwhile
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return written
+
+
+def _interaction_table(dataset: Dataset, times: Any) -> pa.Table:
+    parts = [dataset.interactions(split) for split in SPLITS]
+    users = np.concatenate([part.users for part in parts])
+    videos = np.concatenate([part.videos for part in parts])
+    columns = {
+        "user_id": pa.array(dataset.user_ids, pa.string()).take(users),
+        "video_id": pa.array(dataset.video_ids, pa.string()).take(videos),
+        "split": pa.array(np.repeat(SPLITS, [len(part) for part in parts]), pa.string()),
+    }
+    if times is not None:
+        columns["timestamp"] = pa.array(times, pa.int64())
+    return pa.table(columns)
+
+
+def _video_table(dataset: Dataset) -> pa.Table:
+    rows = dataset.metadata or [{} for _ in dataset.video_ids]
+    schema = pa.schema(
+        [
+            ("video_id", pa.string()),
+            ("title", pa.string()),
+            ("tags", pa.list_(pa.string())),
+            ("uploader", pa.string()),
+            ("published_at", pa.string()),
+        ]
+    )
+    pairs = zip(dataset.video_ids, rows, strict=True)
+    return pa.Table.from_pylist([{"video_id": i, **row} for i, row in pairs], schema)
