@@ -115,7 +115,7 @@ def test_no_tracked_file_is_larger_than_a_mebibyte() -> None:
         (MACHINE_PATH, "cd " + "/ho" + "me/ann/code"),
         (MACHINE_PATH, "--mount=type=cache,target=" + "/ro" + "ot/.cache"),
         (REGISTRY, "FROM " + "ghcr" + ".io/x/y"),
-        (REGISTRY, "--index-url https://" + "pypi" + ".org/simple"),
+        (REGISTRY, "--index" + "-url https://" + "pypi" + ".org/simple"),
     ],
 )
 def test_a_machine_path_or_registry_host_is_found(pattern: re.Pattern[str], text: str) -> None:
