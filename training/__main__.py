@@ -12,7 +12,7 @@ from rich.table import Table
 
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
-from training.compare import SHOWN, compare, summarise, write_results
+from training.compare import SHOWN, compare, summarise, table_cells, write_results
 from training.config import read_config, read_grid
 from training.data.dataset import SPLITS, Dataset
 from training.data.folder import (
@@ -160,8 +160,7 @@ def compare_(
         write_results(runs, out)
         table = Table("model", "seeds", *SHOWN, "seconds", title=data.name)
         for row in summarise(runs):
-            cells = [f"{row[metric]:.4f} ± {row[f'{metric} sd']:.4f}" for metric in SHOWN]
-            table.add_row(row["model"], str(row["seeds"]), *cells, f"{row['seconds']:.0f}")
+            table.add_row(*table_cells(row))
         Console().print(table)
 
 

@@ -88,16 +88,18 @@ def summarise(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return rows
 
 
+def table_cells(row: Mapping[str, Any]) -> list[str]:
+    """Return a row of `summarise` as people read it: model, seeds, SHOWN with spread, seconds."""
+    shown = [f"{row[metric]:.4f} ± {row[f'{metric} sd']:.4f}" for metric in SHOWN]
+    return [row["model"], str(row["seeds"]), *shown, f"{row['seconds']:.0f}"]
+
+
 def write_results(runs: Sequence[Run], folder: Path) -> None:
     """Write `runs.json` with every figure and `table.md` with the summary."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.json").write_text(json.dumps([run._asdict() for run in runs], indent=1) + "\n")
     lines = ["| model | seeds | recall@20 | ndcg@20 | seconds |", "|---|---|---|---|---|"]
-    for row in summarise(runs):
-        cells = [f"{row[metric]:.4f} ± {row[f'{metric} sd']:.4f}" for metric in SHOWN]
-        lines.append(
-            f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.0f} |"
-        )
+    lines += [f"| {' | '.join(table_cells(row))} |" for row in summarise(runs)]
     (folder / "table.md").write_text("\n".join(lines) + "\n")
 
 

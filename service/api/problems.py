@@ -73,6 +73,11 @@ def describe_faults(errors: Sequence[Any]) -> list[dict[str, str]]:
     ]
 
 
+def list_faults(error: InvalidInput) -> list[dict[str, str]]:
+    """Return field and expectation of each fault of `error`."""
+    return [{"field": field, "expected": fault} for field, fault in error.faults]
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
     app.add_exception_handler(ServiceError, _on_service_error)
@@ -95,7 +100,7 @@ async def _on_service_error(_: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(RETRY_SECONDS)} if answer.retry else {}
     extra: dict[str, Any] = {}
     if isinstance(error, InvalidInput):
-        extra["errors"] = [{"field": field, "expected": fault} for field, fault in error.faults]
+        extra["errors"] = list_faults(error)
     if isinstance(error, Behind):
         extra["position"] = error.position
     return problem_response(answer.status, answer.title, str(error), headers=headers, **extra)

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.ids import VideoId
 from service.api.dependencies import ServicesDep, VideoIdDep, ViewDep, require_json
-from service.api.problems import describe_faults
+from service.api.problems import describe_faults, list_faults
 from service.api.schemas import (
     BatchReply,
     BatchResult,
@@ -107,7 +107,7 @@ def _upsert(view: View, video_id: VideoId, body: VideoBody, *, now: float) -> Vi
 
 def _refusal(place: int, raw: Any, error: ValidationError | InvalidInput) -> BatchResult:
     if isinstance(error, InvalidInput):
-        errors = [{"field": field, "expected": fault} for field, fault in error.faults]
+        errors = list_faults(error)
     else:
         errors = describe_faults(error.errors(include_url=False, include_context=False))
     first = errors[0]
