@@ -134,7 +134,7 @@ def _explicit(fusion: MetaFusion, rows: Tensor, present: Tensor) -> Tensor:
     """Return what `fusion` does, computed by the definition: (B, D)."""
     widths = torch.tensor(fusion.widths)
     inputs = torch.where(present.repeat_interleave(widths, dim=1), rows, fusion.missing)
-    signal = fusion.extractor(inputs)
+    signal = fusion.signal(inputs)
     for depth, layer in enumerate(fusion.layers):
         if depth:
             inputs = torch.nn.functional.leaky_relu(inputs, 0.01)

@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.meta_layer import LowRankMetaLayer
+from models.form import FusionForm
+from models.meta_layer import meta_layer
 from models.modality import Modality, in_order
 
 # Standardised features are cut here, so one absurd value cannot carry a video to every top rank.
@@ -25,7 +26,8 @@ class MetaFusion(nn.Module):
     """The paper's dynamic multimodal fusion: a video's features parameterise its own network.
 
     A meta information extractor reads all features and gives the signal s (S wide, unbounded); a
-    stack of meta layers steered by s maps the features to the output, LeakyReLU between.
+    stack of meta layers steered by s maps the features to the output, LeakyReLU between. In the
+    static form there is neither extractor nor signal (S is 0): one network for all videos.
     A missing modality is replaced by a learned block of its own.
     """
 
@@ -42,8 +44,12 @@ class MetaFusion(nn.Module):
         signal_hidden_dim: int,
         signal_dim: int,
         rank: int,
+        form: FusionForm = "cpd",
     ) -> None:
-        """Build the network for features of width `feature_dims`, joined in modality order."""
+        """Build the network for features of width `feature_dims`, joined in modality order.
+
+        Sizes that `form` has no use for (see `models.meta_layer`) are ignored.
+        """
         super().__init__()
         self.modalities = in_order(feature_dims)
         self.widths = [feature_dims[modality] for modality in self.modalities]
@@ -56,14 +62,16 @@ class MetaFusion(nn.Module):
         # (M, F): 1 where a column belongs to a modality.
         self.register_buffer("blocks", blocks, persistent=False)
         self.missing = nn.Parameter(torch.zeros(feature_dim))
-        self.extractor = nn.Sequential(
-            nn.Linear(feature_dim, signal_hidden_dim),
-            nn.ReLU(),
-            nn.Linear(signal_hidden_dim, signal_dim),
-        )
+        self.extractor = None
+        if form != "static":
+            self.extractor = nn.Sequential(
+                nn.Linear(feature_dim, signal_hidden_dim),
+                nn.ReLU(),
+                nn.Linear(signal_hidden_dim, signal_dim),
+            )
         dims = [feature_dim, *hidden_dims, output_dim]
         self.layers = nn.ModuleList(
-            LowRankMetaLayer(fan_in, fan_out, signal_dim=signal_dim, rank=rank)
+            meta_layer(form, fan_in, fan_out, signal_dim=signal_dim, rank=rank)
             for fan_in, fan_out in pairwise(dims)
         )
 
@@ -90,12 +98,19 @@ class MetaFusion(nn.Module):
         absent = (~present).to(standardised.dtype)
         # An absent block is all zero here, so its learned stand-in is added: no mask of (B, F).
         inputs = torch.addmm(standardised, absent, self.blocks * self.missing)
-        signal = self.extractor(inputs)
+        signal = self.signal(inputs)
         for depth, layer in enumerate(self.layers):
             if depth:
-                inputs = nn.functional.leaky_relu(inputs, 0.01)
+                inputs = nn.functional.leaky_relu_(inputs, 0.01)
             inputs = layer(inputs, signal)
         return inputs * OUTPUT_SCALE
+
+    def signal(self, inputs: Tensor) -> Tensor:
+        """Return what steers the layers of videos with `inputs: (B, F)`: (B, S)."""
+        if self.extractor is None:
+            return inputs.new_empty(len(inputs), 0)
+        signal: Tensor = self.extractor(inputs)
+        return signal
 
     def _widen(self, present: Tensor) -> Tensor:
         """Spread `present: (B, M)` over the columns of each block: (B, F)."""

@@ -21,6 +21,7 @@ def build_meta_mmf(dataset: Dataset, config: FitConfig) -> MetaMMF:
         signal_hidden_dim=config.signal_hidden_dim,
         signal_dim=config.signal_dim,
         rank=config.rank,
+        form=config.fusion,
     )
     features, present = torch.from_numpy(dataset.joined_features), torch.from_numpy(dataset.present)
     return MetaMMF(fusion, features, present, users=dataset.users, id_dim=config.id_dim)

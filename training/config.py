@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from models.form import FusionForm
 from training.errors import InvalidConfig
 
 Width = Annotated[int, Meta(ge=1, le=8192)]
@@ -19,7 +20,8 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Sizes: `vector_dim` of fused content (and of a baseline's vectors), `id_dim` of the id embedding
     beside it (a bias column comes on top), `hidden_dims` of the fusion network, `signal_dim` S and
-    `rank` R of its meta layers, `signal_hidden_dim` of the extractor. `averaging` is the decay a
+    `rank` R of its meta layers, `signal_hidden_dim` of the extractor. `fusion` is the form of the
+    meta layers (see `models.meta_layer`). `averaging` is the decay a
     step of the running average of the parameters, which is what is judged and exported: it takes
     out the noise of the last steps.
     """
@@ -30,6 +32,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     signal_hidden_dim: Width = 64
     signal_dim: Width = 8
     rank: Width = 8
+    fusion: FusionForm = "cpd"
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 1e-2
     averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.99

@@ -61,6 +61,7 @@ def export(
             signal_hidden_dim=config.signal_hidden_dim,
             signal_dim=config.signal_dim,
             rank=config.rank,
+            form=config.fusion,
         ),
         fusion_tensors={
             name: tensor.detach().numpy() for name, tensor in fitted.fusion.state_dict().items()

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
+from models.form import FusionForm
+
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of the bundle."""
@@ -23,13 +25,14 @@ class TensorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sizes of the fusion network, enough to build it before its weights are read."""
+    """The form and sizes of the fusion network: it is built before its weights are read."""
 
     hidden_dims: tuple[int, ...]
     output_dim: int
     signal_hidden_dim: int
     signal_dim: int
     rank: int
+    form: FusionForm
 
 
 class ArrivalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

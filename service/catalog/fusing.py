@@ -48,6 +48,7 @@ class Fuser:
                 signal_hidden_dim=sizes.signal_hidden_dim,
                 signal_dim=sizes.signal_dim,
                 rank=sizes.rank,
+                form=sizes.form,
             )
             weights = load_file(bundle.fusion_file)
             self._fusion.load_state_dict(weights)

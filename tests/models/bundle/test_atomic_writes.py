@@ -52,7 +52,7 @@ def content(videos: int = 3, **changed: Any) -> BundleContent:
             arrival=ArrivalEntry(gain=1.0, max_norm=1.0),
             modalities={"visual": 4},
             fusion_sizes=FusionEntry(
-                hidden_dims=(), output_dim=2, signal_hidden_dim=1, signal_dim=1, rank=1
+                hidden_dims=(), output_dim=2, signal_hidden_dim=1, signal_dim=1, rank=1, form="cpd"
             ),
             fusion_tensors={"mean": np.zeros(4, np.float32)},
             index=np.zeros(9, np.uint8),

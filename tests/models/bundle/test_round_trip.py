@@ -32,7 +32,7 @@ def content(videos: int = 3, **changed: object) -> BundleContent:
         arrival=ArrivalEntry(gain=1.5, max_norm=2.5),
         modalities={"visual": 4},
         fusion_sizes=FusionEntry(
-            hidden_dims=(6,), output_dim=3, signal_hidden_dim=3, signal_dim=2, rank=1
+            hidden_dims=(6,), output_dim=3, signal_hidden_dim=3, signal_dim=2, rank=1, form="cpd"
         ),
         fusion_tensors={"mean": np.zeros(4, np.float32)},
         index=np.frombuffer(b"any bytes", dtype=np.uint8),
