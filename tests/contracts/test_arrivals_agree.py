@@ -1,13 +1,26 @@
 """What the trainer judges for a cold video is what the service makes of it on arrival."""
 
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import msgspec
 import numpy as np
 import pytest
 
+from models.bundle import layout
+from models.bundle.errors import CorruptBundle
 from models.bundle.reader import Bundle, read_bundle
+from models.form import FusionForm
 from service.catalog.fusing import Fuser
-from tests.support.bundles import write_small_bundle
+from tests.support.damage import reseal
+from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
+from training.export import export
+from training.loop import fit
+
+FORMS: tuple[FusionForm, ...] = get_args(FusionForm)
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +29,18 @@ def sample() -> Dataset:
     return make_synthetic(videos=200, users=40, seed=2)
 
 
+@pytest.fixture(scope="module", params=FORMS)
+def form(request: pytest.FixtureRequest) -> FusionForm:
+    chosen: FusionForm = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def bundle(sample: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(sample: Dataset, form: FusionForm, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     root = tmp_path_factory.mktemp("agree")
-    return read_bundle(root / write_small_bundle(root, dataset=sample, epochs=3))
+    config = FitConfig(vector_dim=8, hidden_dims=(8, 9), max_epochs=3, fusion=form)
+    fitted = fit(sample, config)
+    return read_bundle(root / export(fitted, sample, config, root, metrics={}, seed=0))
 
 
 def raw(sample: Dataset, row: int) -> dict[str, np.ndarray]:
@@ -55,3 +76,26 @@ def test_one_arrival_alone_is_fused_as_among_many(sample: Dataset, bundle: Bundl
     together = fuser.fuse(videos)
     alone = np.concatenate([fuser.fuse([video]) for video in videos])
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_the_bundle_names_the_form_of_its_network(bundle: Bundle, form: FusionForm) -> None:
+    assert bundle.manifest.fusion.form == form
+    assert bundle.manifest.training["config"]["fusion"] == form
+
+
+def test_weights_of_another_form_are_refused(
+    bundle: Bundle, form: FusionForm, tmp_path: Path
+) -> None:
+    for other in set(FORMS) - {form}:
+        folder = shutil.copytree(bundle.fusion_file.parent, tmp_path / other / "bundle")
+        mistaken = msgspec.structs.replace(bundle.manifest.fusion, form=other)
+        resealed = read_bundle(reseal(folder, fusion=mistaken))
+        with pytest.raises(CorruptBundle, match=layout.FUSION):
+            Fuser(resealed)
+
+
+def test_a_form_that_is_none_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundle.fusion_file.parent, tmp_path / "bundle")
+    unknown = {**msgspec.to_builtins(bundle.manifest.fusion), "form": "mixed"}
+    with pytest.raises(CorruptBundle, match="mixed"):
+        read_bundle(reseal(folder, fusion=unknown))

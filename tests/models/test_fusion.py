@@ -1,25 +1,41 @@
 """Features become vectors whatever their scale and whatever is missing."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from models.form import FusionForm
 from models.fusion import FEATURE_LIMIT, MetaFusion
 from models.modality import Modality
 
 WIDTHS: dict[Modality, int] = {"visual": 4, "acoustic": 3, "textual": 5}
 
 
+FORMS: tuple[FusionForm, ...] = get_args(FusionForm)
+by_form = pytest.mark.parametrize("form", FORMS)
+
+
 def fusion_of(
-    widths: dict[Modality, int] = WIDTHS, *, hidden_dims: Sequence[int] = (8,), seed: int = 0
+    widths: dict[Modality, int] = WIDTHS,
+    *,
+    hidden_dims: Sequence[int] = (8,),
+    form: FusionForm = "cpd",
+    seed: int = 0,
 ) -> MetaFusion:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         fusion = MetaFusion(
-            widths, hidden_dims=hidden_dims, output_dim=6, signal_hidden_dim=7, signal_dim=3, rank=4
+            widths,
+            hidden_dims=hidden_dims,
+            output_dim=6,
+            signal_hidden_dim=7,
+            signal_dim=3,
+            rank=4,
+            form=form,
         )
         torch.nn.init.normal_(fusion.missing)
     return fusion
@@ -149,10 +165,13 @@ def test_an_absent_block_is_replaced_by_a_learnt_one() -> None:
     assert (gradient[7:] == 0).all()
 
 
-@pytest.mark.parametrize("hidden_dims", [(), (8,), (9, 7)])
+@by_form
+@pytest.mark.parametrize("hidden_dims", [(), (8,), (9, 7), (9, 8, 7, 7, 5)])
 @torch.no_grad()
-def test_a_video_has_the_same_vector_alone_as_among_others(hidden_dims: tuple[int, ...]) -> None:
-    fusion, (features, present) = fusion_of(hidden_dims=hidden_dims), batch(17)
+def test_a_video_has_the_same_vector_alone_as_among_others(
+    hidden_dims: tuple[int, ...], form: FusionForm
+) -> None:
+    fusion, (features, present) = fusion_of(hidden_dims=hidden_dims, form=form), batch(17)
     present[3, 0] = present[5, 2] = False
     fusion.learn_scaling(features, present)
     scaled = fusion.standardise(features, present)
@@ -160,6 +179,32 @@ def test_a_video_has_the_same_vector_alone_as_among_others(hidden_dims: tuple[in
     alone = torch.cat([fusion(scaled[i : i + 1], present[i : i + 1]) for i in range(17)])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
     assert together.shape == (17, 6)
+
+
+@by_form
+@pytest.mark.parametrize("hidden_dims", [(), (9, 7)])
+def test_every_parameter_of_every_form_is_learnt(
+    hidden_dims: tuple[int, ...], form: FusionForm
+) -> None:
+    fusion, (features, present) = fusion_of(hidden_dims=hidden_dims, form=form), batch(40)
+    present[:20, 0] = present[20:, 1] = present[::2, 2] = False
+    fusion(fusion.standardise(features, present), present).square().sum().backward()
+    for name, parameter in fusion.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_static_form_has_no_meta_learner() -> None:
+    names = {name for name, _ in fusion_of(hidden_dims=(9, 7), form="static").named_parameters()}
+    assert names == {"missing", "layers.0.base", "layers.1.base", "layers.2.base"}
+
+
+@torch.no_grad()
+def test_the_static_form_maps_all_videos_alike() -> None:
+    fusion, (features, present) = fusion_of(hidden_dims=(), form="static"), batch(3)
+    features[2] = features[0] + features[1]
+    one, other, both = fusion(features, present)
+    torch.testing.assert_close(both, one + other)
 
 
 @torch.no_grad()

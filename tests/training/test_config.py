@@ -38,6 +38,12 @@ def test_values_are_toml() -> None:
     assert (config.hidden_dims, config.learning_rate, config.batch_size) == ((8, 4), 1e-4, 1000)
 
 
+@pytest.mark.parametrize("form", ["static", "gate", "cpd", "full"])
+def test_the_form_of_fusion_is_a_choice(form: str) -> None:
+    assert read_config(None, [f"fusion={form!r}"]).fusion == form
+    assert read_grid(["fusion=['static', 'cpd']"]) == [{"fusion": "static"}, {"fusion": "cpd"}]
+
+
 def test_no_hidden_layers_is_a_choice() -> None:
     assert read_config(None, ["hidden_dims=[]"]).hidden_dims == ()
 
@@ -81,6 +87,8 @@ def test_an_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
         ("batch_size=2_000_000", "batch_size"),
         ("max_epochs=0", "max_epochs"),
         ("patience=0", "patience"),
+        ("fusion='mixed'", "fusion"),
+        ("fusion=1", "fusion"),
     ],
 )
 def test_a_value_of_the_wrong_type_or_range_is_named(setting: str, key: str) -> None:
