@@ -22,6 +22,8 @@ BANNED_MODULES = {
     "shelve",
     "marshal",
 }
+# One file opens pickles of published data sets with nothing to run; one writes some for its tests.
+MAY_IMPORT_PICKLE = {"training/data/importers/restricted_pickle.py", "tests/support/pickles.py"}
 BANNED_CALLS = {"torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "eval", "exec"}
 LARGEST = 1 << 20
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work)(?:/|\b)")
@@ -92,7 +94,8 @@ def test_a_line_that_runs_data_is_found(line: str) -> None:
 
 def test_no_file_runs_code_from_data() -> None:
     found = {str(file.relative_to(ROOT)): banned(parse(file)) for file in python_files(*OURS)}
-    assert {file: names for file, names in found.items() if names} == {}
+    told = {file: names for file, names in found.items() if names}
+    assert told == {file: ["pickle"] for file in MAY_IMPORT_PICKLE}
 
 
 @pytest.mark.parametrize("room", OURS)
