@@ -154,6 +154,25 @@ def test_what_stands_in_an_absent_block_changes_nothing() -> None:
     assert (fusion.standardise(features, present)[:, 4:7] == 0).all()
 
 
+@torch.no_grad()
+def test_a_gap_elsewhere_changes_no_bit_of_a_vector() -> None:
+    fusion, (features, present) = fusion_of(), batch(32)
+    fusion.learn_scaling(features, present)
+    scaled = fusion.standardise(features, present)
+    whole = fusion(scaled, present)
+    present[31, 1] = False
+    gapped = fusion(fusion.standardise(features, present), present)
+    assert torch.equal(gapped[:31], whole[:31])
+    assert not torch.equal(gapped[31], whole[31])
+
+
+def test_fusing_leaves_its_inputs_as_they_were() -> None:
+    fusion, (features, present) = fusion_of(hidden_dims=(9, 7)), batch(10)
+    before = features.clone()
+    fusion(features, present)
+    assert torch.equal(features, before)
+
+
 def test_an_absent_block_is_replaced_by_a_learnt_one() -> None:
     fusion, (features, present) = fusion_of(), batch(10)
     present[:4, 1] = False
