@@ -47,6 +47,7 @@ check: install ## Lint, types, import contracts, dependencies, YAML
 
 bench: install ## Measure the claims that depend on the machine; SHARED=path of real data sets
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.fusion
 
 clean: ## Remove the sample, bundles and event logs (not .venv)
 	@rm -rf $(STATE)

@@ -2,11 +2,8 @@
 
 import json
 import os
-import platform
 import tempfile
 import time
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,27 +11,22 @@ from typing import Final, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
+from benchmarks.machine import machine
 from benchmarks.server import Client, running_server
-from models.fusion import OUTPUT_SCALE, MetaFusion
-from models.meta_layer import LowRankMetaLayer
 from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
 from training.evaluate import evaluate
 from training.export import export
-from training.loop import Fitted, fit
+from training.loop import fit
 
 PUTS: Final = 200
 REQUESTS: Final = 2000
-FUSIONS: Final = 10
 # Enough for a bundle of the true sizes; what it has learnt does not matter here.
 CONFIG: Final = FitConfig(max_epochs=2)
-PACKAGES: Final = ("torch", "faiss-cpu", "fastapi", "uvicorn", "numpy")
 
 
 class Measure(NamedTuple):
@@ -47,7 +39,7 @@ class Measure(NamedTuple):
 def main() -> None:
     """Measure everything and print the table."""
     console = Console(soft_wrap=True, highlight=False)
-    table = Table("measured", "figures", title="benchmarks", caption=_machine(), show_lines=True)
+    table = Table("measured", "figures", title="benchmarks", caption=machine(), show_lines=True)
     dataset = make_synthetic(videos=2000, users=1000, seed=0)
     fitted = fit(dataset, CONFIG)
     with tempfile.TemporaryDirectory() as folder:
@@ -56,16 +48,9 @@ def main() -> None:
         export(fitted, dataset, CONFIG, bundles, metrics=metrics, seed=0)
         with running_server(bundles, Path(folder) / "events.db") as client:
             measures = [_recommendations(client, dataset), _puts(client, dataset)]
-    measures.append(_fusion(fitted, dataset))
     for measure in measures:
         table.add_row(*measure)
     console.print(table)
-
-
-def _machine() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    cores = f"{os.cpu_count()} cores ({os.getloadavg()[0]:.1f} busy before)"
-    return f"{cores}, {platform.machine()}, Python {platform.python_version()}, {packages}"
 
 
 def _puts(client: Client, dataset: Dataset) -> Measure:
@@ -109,55 +94,6 @@ def _rate(client: Client, paths: list[str]) -> float:
     for number in range(REQUESTS):
         client.get(paths[number % len(paths)])
     return REQUESTS / (time.perf_counter() - started)
-
-
-def _fusion(fitted: Fitted, dataset: Dataset) -> Measure:
-    """Fuse the catalog as we do, and by forming every video's own weight matrices."""
-    fusion = fitted.fusion
-    if fusion is None:
-        raise RuntimeError("MetaMMF was fitted without a fusion network")
-    torch.set_num_threads(1)
-    present = torch.from_numpy(dataset.present)
-    rows = fusion.standardise(torch.from_numpy(dataset.joined_features), present)
-    with torch.no_grad():
-        gap = (fusion(rows, present) - _explicit(fusion, rows, present)).abs().max().item()
-        ours = _best_time(lambda: fusion(rows, present))
-        theirs = _best_time(lambda: _explicit(fusion, rows, present))
-    return Measure(
-        f"fusing {dataset.videos} videos: our way against per-video weight matrices, one thread",
-        f"{ours * 1000:.1f} ms against {theirs * 1000:.1f} ms: {theirs / ours:.0f} times faster, "
-        f"largest difference {gap:.0e}",
-    )
-
-
-def _explicit(fusion: MetaFusion, rows: Tensor, present: Tensor) -> Tensor:
-    """Return what `fusion` does, computed by the definition: (B, D)."""
-    widths = torch.tensor(fusion.widths)
-    inputs = torch.where(present.repeat_interleave(widths, dim=1), rows, fusion.missing)
-    signal = fusion.signal(inputs)
-    for depth, layer in enumerate(fusion.layers):
-        if depth:
-            inputs = torch.nn.functional.leaky_relu(inputs, 0.01)
-        inputs = torch.bmm(inputs[:, None, :], _weights(layer, signal))[:, 0]
-    return inputs * OUTPUT_SCALE
-
-
-def _weights(layer: torch.nn.Module, signal: Tensor) -> Tensor:
-    """Return every video's own weight matrix: (B, I, O)."""
-    if not isinstance(layer, LowRankMetaLayer):
-        raise TypeError(f"expected a meta layer, got {type(layer).__name__}")
-    gates = signal @ layer.signal_factor.T
-    return (layer.input_factor * gates[:, None, :]) @ layer.output_factor + layer.base
-
-
-def _best_time(call: Callable[[], Tensor]) -> float:
-    """Return the shortest of some runs: the one that others disturbed least."""
-    took = []
-    for _ in range(FUSIONS):
-        started = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - started)
-    return min(took)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,18 @@
+"""Names the machine that a figure was measured on."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Final
+
+PACKAGES: Final = ("torch", "faiss-cpu", "fastapi", "uvicorn", "numpy")
+
+
+def machine() -> str:
+    """Return cores and how many were busy, threads, versions: a figure without it says nothing."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    busy = f"{os.cpu_count()} cores ({os.getloadavg()[0]:.1f} busy before)"
+    threads = f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}"
+    return (
+        f"{busy}, {platform.machine()}, {threads}, Python {platform.python_version()}, {packages}"
+    )
