@@ -1,4 +1,4 @@
-"""Each user's interactions are divided 80/10/10, the latest held out where times are known."""
+"""Each user's interactions are divided alone, the latest held out where times are known."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.split import split_by_user
+from training.data.split import leave_last_out, split_by_user
 
 USERS = st.lists(st.integers(0, 6), max_size=80).map(lambda rows: np.array(rows, dtype=np.int64))
 
@@ -61,3 +61,29 @@ def test_without_times_chance_decides_and_is_seeded() -> None:
     )
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (7, (5, 1, 1))]
+)
+def test_the_last_of_n_goes_to_test_and_the_one_before_to_val(
+    count: int, expected: tuple[int, int, int]
+) -> None:
+    found = Counter(leave_last_out(np.zeros(count, int), None))
+    assert (found["train"], found["val"], found["test"]) == expected
+
+
+@given(users=USERS, data=st.data())
+def test_each_user_s_last_is_held_out_by_time_or_by_row(
+    users: np.ndarray, data: st.DataObject
+) -> None:
+    times = np.array(data.draw(st.permutations(range(len(users)))), dtype=np.int64)
+    for order, splits in (
+        (times, leave_last_out(users, times)),
+        (np.arange(len(users)), leave_last_out(users, None)),
+    ):
+        for user in set(users.tolist()):
+            mine = np.flatnonzero(users == user)
+            last = [splits[row] for row in mine[np.argsort(order[mine])]][::-1]
+            held = ["test", "val"] if len(last) > 2 else ["test"] if len(last) > 1 else []
+            assert last == held + ["train"] * (len(last) - len(held))
