@@ -1,7 +1,7 @@
 """The trainer's command line: import, synth, fit, evaluate, compare."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
+from models.modality import MODALITIES
 from training.compare import SHOWN, compare, summarise, table_cells, write_results
 from training.config import read_config, read_grid
 from training.data.dataset import SPLITS, Dataset
@@ -22,6 +23,12 @@ from training.data.folder import (
     users_without_training,
 )
 from training.data.folder_writer import write_dataset
+from training.data.importers.diffmm import read_diffmm
+from training.data.importers.imported import Importer, Options
+from training.data.importers.microlens import read_microlens
+from training.data.importers.mmgcn import read_mmgcn
+from training.data.importers.mmrec import read_mmrec
+from training.data.importers.mmssl import read_mmssl
 from training.data.importers.npz import read_npz
 from training.data.matrix import constant_columns
 from training.data.synthetic import make_synthetic
@@ -33,7 +40,14 @@ from training.judge import judge
 from training.loop import fit
 from training.progress import epochs_shown
 
-IMPORTERS: Final[dict[str, Callable[[Path], Dataset]]] = {"npz": read_npz}
+IMPORTERS: Final = {
+    "npz": Importer(read_npz),
+    "mmgcn": Importer(read_mmgcn, ("first_video", "seed")),
+    "mmssl": Importer(read_mmssl),
+    "diffmm": Importer(read_diffmm),
+    "mmrec": Importer(read_mmrec, ("user_column", "video_column", "time_column", "split_column")),
+    "microlens": Importer(read_microlens),
+}
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -44,6 +58,8 @@ console = Console(stderr=True, highlight=False)
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, in TOML; may repeat.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file of settings (training.config).")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")]
+FeatureFile = Annotated[Path | None, typer.Option(help="The file of these features.")]
+ColumnName = Annotated[str | None, typer.Option(help="The column's name, if not the usual one.")]
 
 
 @app.command("import")
@@ -51,14 +67,43 @@ def import_(
     format_: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {list(IMPORTERS)}.")],
     source: Annotated[Path, typer.Argument(metavar="SRC")],
     destination: Annotated[Path, typer.Argument(metavar="DEST")],
+    visual: FeatureFile = None,
+    acoustic: FeatureFile = None,
+    textual: FeatureFile = None,
+    user_column: ColumnName = None,
+    video_column: ColumnName = None,
+    time_column: ColumnName = None,
+    split_column: ColumnName = None,
+    first_video: Annotated[
+        int | None, typer.Option(min=0, help="The number of the video that feature row 0 is of.")
+    ] = None,
+    seed: Seed = 0,
 ) -> None:
-    """Read a foreign data set and write it as a dataset folder, which must not exist yet."""
+    """Read a foreign data set and write it as a dataset folder, which must not exist yet.
+
+    docs/importing.md tells which files each format has, and which of these options it takes.
+    """
+    files = (visual, acoustic, textual)
+    options = Options(
+        features={m: file for m, file in zip(MODALITIES, files, strict=True) if file is not None},
+        user_column=user_column,
+        video_column=video_column,
+        time_column=time_column,
+        split_column=split_column,
+        first_video=first_video,
+        seed=seed,
+    )
     with _errors_told():
         if format_ not in IMPORTERS:
             raise TrainingError(f"unknown format {format_!r}, expected one of {list(IMPORTERS)}")
-        dataset = IMPORTERS[format_](source)
+        refused = IMPORTERS[format_].refused(options)
+        if refused:
+            raise TrainingError(f"--{refused[0].replace('_', '-')}: not for the format {format_!r}")
+        dataset, times, notes = IMPORTERS[format_].read(source, options)
+        for note in notes:
+            console.print(note, soft_wrap=True, markup=False)
         findings = _findings(dataset)
-        written = write_dataset(destination, dataset, accept=findings)
+        written = write_dataset(destination, dataset, accept=findings, times=times)
         for finding, text in findings.items():
             console.print(f"accepted ({finding} in dataset.json): {text}", soft_wrap=True)
         _describe(written, destination)

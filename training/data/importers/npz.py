@@ -11,52 +11,38 @@ from typing import Any, Final
 import numpy as np
 
 from models.modality import MODALITIES
-from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
-from training.data.matrix import UNREADABLE, read_matrix
+from training.data.dataset import SPLITS
+from training.data.importers.feature_files import Names, read_row_features
+from training.data.importers.imported import Imported, Options, assemble
+from training.data.importers.numbered import Pairs, from_numbers, split_numbers
+from training.data.matrix import UNREADABLE
 from training.errors import InvalidDataset
 
 PAIR_WIDTH: Final = 2
+FEATURES: Final[Names] = {modality: [f"{modality}.npy"] for modality in MODALITIES}
 
 
-def read_npz(folder: Path) -> Dataset:
+def read_npz(folder: Path, options: Options) -> Imported:
     """Return the dataset at `folder`; ids are the row numbers as text.
 
     Raises:
         InvalidDataset: a file is missing or malformed, or an interaction names no feature row.
     """
     faults: list[str] = []
-    files = {m: folder / f"{m}.npy" for m in MODALITIES if (folder / f"{m}.npy").exists()}
-    matrices = {modality: read_matrix(file, faults) for modality, file in files.items()}
-    features = {m: matrix for m, matrix in matrices.items() if matrix is not None}
-    if not files:
-        faults.append(f"{folder}: holds none of {[f'{m}.npy' for m in MODALITIES]}")
-    if len({len(matrix) for matrix in features.values()}) > 1:
-        heights = {f"{m}.npy": len(matrix) for m, matrix in features.items()}
-        faults.append(f"feature files differ in rows: {heights}")
-    pairs = _read_pairs(folder / "interactions.npz", faults)
+    features = read_row_features([folder], FEATURES, options, faults)
+    parts = _read_pairs(folder / "interactions.npz", faults)
     if faults:
         raise InvalidDataset(faults)
-    _check_range(pairs, features, faults)
-    if faults:
-        raise InvalidDataset(faults)
-    used = np.unique(np.concatenate([part[:, 0] for part in pairs]))
-    train, val, test = (
-        Interactions(np.searchsorted(used, part[:, 0]), part[:, 1]) for part in pairs
-    )
     videos = len(next(iter(features.values())))
-    return Dataset(
-        name=folder.name,
-        user_ids=[str(user) for user in used],
-        video_ids=[str(video) for video in range(videos)],
-        train=train,
-        val=val,
-        test=test,
-        features=features,
-        metadata=_read_items(folder / "items.csv", videos),
+    log, catalog = from_numbers(parts, features)
+    return assemble(
+        folder.resolve().name,
+        log._replace(splits=split_numbers(parts)),
+        catalog._replace(metadata=_read_items(folder / "items.csv", videos)),
     )
 
 
-def _read_pairs(file: Path, faults: list[str]) -> list[Rows]:
+def _read_pairs(file: Path, faults: list[str]) -> list[Pairs]:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -66,7 +52,7 @@ def _read_pairs(file: Path, faults: list[str]) -> list[Rows]:
     except UNREADABLE as error:
         faults.append(f"{file.name}: is not a plain .npz archive: {error}")
         return []
-    pairs: list[Rows] = []
+    parts: list[Pairs] = []
     for split in SPLITS:
         array = arrays.get(split)
         if array is None:
@@ -79,28 +65,9 @@ def _read_pairs(file: Path, faults: list[str]) -> list[Rows]:
                 f"found {array.dtype} {array.shape}"
             )
         else:
-            pairs.append(_distinct(array.astype(np.int64)))
-    return pairs
-
-
-def _distinct(pairs: Rows) -> Rows:
-    """Drop repeated rows, keep the order."""
-    first = np.unique(pairs, axis=0, return_index=True)[1]
-    return pairs[np.sort(first)]
-
-
-def _check_range(pairs: list[Rows], features: dict[Any, Floats], faults: list[str]) -> None:
-    videos = len(next(iter(features.values())))
-    for split, part in zip(SPLITS, pairs, strict=True):
-        if len(part) and part.min() < 0:
-            row = int(np.argmax((part < 0).any(axis=1)))
-            faults.append(f"interactions.npz: {split} row {row}: {part[row].tolist()} is negative")
-        beyond = np.flatnonzero(part[:, 1] >= videos)
-        if len(beyond):
-            faults.append(
-                f"interactions.npz: {split} row {beyond[0]}: video {part[beyond[0], 1]} "
-                f"is unknown, the features hold {videos} rows"
-            )
+            users, videos = array.astype(np.int64).T
+            parts.append(Pairs(file.name, users, videos, np.arange(len(users)), f"{split} row"))
+    return parts
 
 
 def _read_items(file: Path, videos: int) -> list[dict[str, Any]]:

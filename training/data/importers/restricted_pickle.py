@@ -11,6 +11,7 @@ import pickle  # noqa: TID251 - foreign formats are pickles; see this file's fir
 import re
 import struct
 from pathlib import Path
+from reprlib import repr as brief  # repr of a pickle's nested lists may never end
 from typing import Any, Final
 
 import numpy as np
@@ -43,14 +44,14 @@ class PickledDtype(metaclass=_Sealed):
     def __init__(self, code: str, *_: object) -> None:
         """Take numpy's short name of a type, such as i8."""
         if not DTYPE.fullmatch(code):
-            raise pickle.UnpicklingError(f"holds an array of dtype {code!r}")
+            raise pickle.UnpicklingError(f"holds an array of dtype {brief(code)}")
         self.code = code
         self.order = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take the byte order; the rest of the state is about structured types."""
         if state[1] not in ("<", ">", "|", "="):
-            raise pickle.UnpicklingError(f"has byte order {state[1]!r}")
+            raise pickle.UnpicklingError(f"has byte order {brief(state[1])}")
         self.order = state[1]
 
     @property
@@ -76,7 +77,7 @@ class PickledArray(metaclass=_Sealed):
             raise pickle.UnpicklingError("has an array in an unknown form")
         shape, dtype, by_column, content = state[1:]
         if not all(type(length) is int and length >= 0 for length in shape):
-            raise pickle.UnpicklingError(f"has an array of shape {shape!r}")
+            raise pickle.UnpicklingError(f"has an array of shape {brief(shape)}")
         numeric, size = dtype.numeric, math.prod(shape)
         if numeric is None:
             if not isinstance(content, list) or len(content) != size:
@@ -116,7 +117,7 @@ class _Encode(metaclass=_Sealed):
 
     def __new__(cls, text: str, encoding: str = "latin1") -> Any:
         if encoding not in ("latin1", "latin-1"):
-            raise pickle.UnpicklingError(f"encodes as {encoding!r}")
+            raise pickle.UnpicklingError(f"encodes as {brief(encoding)}")
         return text.encode("latin-1")
 
 
@@ -170,7 +171,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a name, and look nothing up."""
         if (module, name) not in ALLOWED:
-            raise _Refused(f"{module}.{name}")
+            raise _Refused(f"{module}.{name}"[:200])
         return ALLOWED[module, name]
 
 

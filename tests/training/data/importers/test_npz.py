@@ -10,6 +10,7 @@ import pytest
 from tests.support.datasets import random_features
 from training.data.dataset import SPLITS
 from training.data.folder_writer import write_dataset
+from training.data.importers.imported import Options
 from training.data.importers.npz import read_npz
 from training.errors import InvalidDataset
 
@@ -45,12 +46,12 @@ def rewrite(folder: Path, **arrays: Any) -> None:
 
 def faults(folder: Path) -> str:
     with pytest.raises(InvalidDataset) as caught:
-        read_npz(folder)
+        read_npz(folder, Options())
     return str(caught.value)
 
 
 def test_numbers_become_ids_and_users_who_never_occur_are_none(source: Path) -> None:
-    found = read_npz(source)
+    found = read_npz(source, Options()).dataset
     assert found.user_ids == ["10", "20", "30"]
     assert found.video_ids == ["0", "1", "2", "3", "4"]
     assert found.train.users.tolist() == [0, 2, 1]  # the repeated pair counts once
@@ -62,7 +63,7 @@ def test_numbers_become_ids_and_users_who_never_occur_are_none(source: Path) -> 
 
 
 def test_what_was_imported_can_be_written_and_read_back(source: Path, tmp_path: Path) -> None:
-    found = read_npz(source)
+    found = read_npz(source, Options()).dataset
     back = write_dataset(tmp_path / "d", found)
     assert back.video_ids == found.video_ids
     assert [len(back.interactions(s)) for s in SPLITS] == [3, 1, 1]
@@ -71,7 +72,7 @@ def test_what_was_imported_can_be_written_and_read_back(source: Path, tmp_path: 
 
 def test_a_table_of_videos_becomes_metadata(source: Path) -> None:
     (source / "items.csv").write_text('item,title,genres\n3,"Heat, the",Crime|Drama\n9,x,y\n4,Ü,\n')
-    found = read_npz(source).metadata
+    found = read_npz(source, Options()).dataset.metadata
     assert found[3] == {"title": "Heat, the", "tags": ["Crime", "Drama"]}
     assert found[4] == {"title": "Ü", "tags": []}
     assert found[0] == {}
@@ -93,11 +94,11 @@ def test_a_malformed_table_of_videos_is_told(content: bytes, source: Path) -> No
         ({"train": np.zeros((3, 3), int)}, "train must be int (n, 2)"),
         ({"train": np.zeros(4, int)}, "train must be int (n, 2)"),
         ({"test": np.zeros((3, 2))}, "test must be int (n, 2) = user, video; found float64 (3, 2)"),
-        ({"train": pairs((1, 1), (0, -1))}, "train row 1: [0, -1] is negative"),
-        ({"train": pairs((1, 1), (-2, 1))}, "train row 1: [-2, 1] is negative"),
+        ({"train": pairs((1, 1), (0, -1))}, "train row 1: user 0, video -1: a number is negative"),
+        ({"train": pairs((1, 1), (-2, 1))}, "train row 1: user -2, video 1: a number is negative"),
         (
             {"test": pairs((1, 1), (0, 5))},
-            "test row 1: video 5 is unknown",
+            "test row 1: user 0, video 5: the video is unknown, the features hold 5 rows",
         ),
         ({"val": np.array([["a", "b"]])}, "val must be int (n, 2)"),
     ],
@@ -162,7 +163,7 @@ def test_a_real_data_set_is_read_whole(name: str) -> None:
     folder = Path(SHARED) / "data" / name
     if not folder.is_dir():
         pytest.skip(f"{folder} is missing")
-    found = read_npz(folder)
+    found = read_npz(folder, Options()).dataset
     with np.load(folder / "interactions.npz") as archive:
         for split in SPLITS:
             assert len(found.interactions(split)) == len(np.unique(archive[split], axis=0))
