@@ -29,7 +29,10 @@ from training.data.importers.microlens import read_microlens
 from training.data.importers.mmgcn import read_mmgcn
 from training.data.importers.mmrec import read_mmrec
 from training.data.importers.mmssl import read_mmssl
+from training.data.importers.movielens import read_movielens
 from training.data.importers.npz import read_npz
+from training.data.importers.recbole import read_recbole
+from training.data.importers.table import read_tables
 from training.data.matrix import constant_columns
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
@@ -42,11 +45,16 @@ from training.progress import epochs_shown
 
 IMPORTERS: Final = {
     "npz": Importer(read_npz),
+    "table": Importer(
+        read_tables, ("user_column", "video_column", "time_column", "split_column", "seed")
+    ),
     "mmgcn": Importer(read_mmgcn, ("first_video", "seed")),
     "mmssl": Importer(read_mmssl),
     "diffmm": Importer(read_diffmm),
     "mmrec": Importer(read_mmrec, ("user_column", "video_column", "time_column", "split_column")),
+    "recbole": Importer(read_recbole, ("user_column", "video_column", "time_column", "seed")),
     "microlens": Importer(read_microlens),
+    "movielens": Importer(read_movielens, ("seed",)),
 }
 
 app = typer.Typer(
