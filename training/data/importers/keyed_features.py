@@ -22,11 +22,14 @@ VECTOR_COLUMN: Final = "embedding"
 
 
 class Keyed(NamedTuple):
-    """Features with the id of the video that each row of `matrix: (V, F)` belongs to."""
+    """Features with the id of the video that each row of `matrix: (V, F)` belongs to.
+
+    `dropped`: which columns of the source are not among them.
+    """
 
     ids: list[str]
     matrix: Floats
-    dropped: int = 0
+    dropped: tuple[int, ...] = ()
 
 
 def read_keyed(file: Path, id_columns: Sequence[str], *, drop_columns: bool = False) -> Keyed:
@@ -66,7 +69,7 @@ def keyed(
         raise table.fault(f"number {place} is {matrix[row, place]}, not a finite float32", row)
     if matrix.shape[1] == 0:
         raise table.fault("has no features")
-    return Keyed(ids, matrix, int((~kept).sum()))
+    return Keyed(ids, matrix, tuple(np.flatnonzero(~kept).tolist()))
 
 
 def log_by_ids(users: pa.ChunkedArray, videos: pa.ChunkedArray, video_ids: list[str]) -> Log:

@@ -50,7 +50,7 @@ def read_movielens(folder: Path, options: Options) -> Imported:
     catalog = Catalog(video_ids, features, [told.get(text, {}) for text in video_ids])
     imported = assemble(folder.resolve().name, log, catalog, by_user(options.seed))
     notes = [
-        f"{files[modality].name}: {part.dropped} columns hold inf or NaN: left out"
+        f"{files[modality].name}: columns {list(part.dropped)} hold inf or NaN: left out"
         for modality, part in parts.items()
         if part.dropped
     ]

@@ -96,7 +96,7 @@ def test_columns_with_inf_or_nan_are_left_out_and_said_so(source: Path) -> None:
     write(source / "visual.csv", HEADER, *rows)
     found = import_("movielens", source)
     assert found.features_of("7") == [7, -7]
-    assert "visual.csv: 2 columns hold inf or NaN: left out" in found.told
+    assert "visual.csv: columns [1, 3] hold inf or NaN: left out" in found.told
 
 
 def test_a_modality_in_each_file_and_form(source: Path, tmp_path: Path) -> None:
