@@ -91,7 +91,11 @@ class MetaFusion(nn.Module):
     def standardise(self, features: Tensor, present: Tensor) -> Tensor:
         """Centre and scale raw `features: (B, F)`; what `present: (B, M)` denies becomes 0."""
         scaled = ((features - self.mean) / self.scale).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
-        return torch.where(self._widen(present), scaled, 0.0)
+        return self.masked(scaled, present)
+
+    def masked(self, standardised: Tensor, present: Tensor) -> Tensor:
+        """Set what `present: (B, M)` denies of `standardised: (B, F)` to 0."""
+        return torch.where(self._widen(present), standardised, 0.0)
 
     def forward(self, standardised: Tensor, present: Tensor) -> Tensor:
         """Fuse `standardised: (B, F)`, whose known blocks `present: (B, M)` tells: (B, D)."""

@@ -1,4 +1,4 @@
-"""Scores users against videos by fused content and free embeddings, as MetaMMF_MF does.
+"""Scores users against videos by fused content and free embeddings, as MetaMMF does.
 
 Knows rows, features and vectors; nothing of external ids, losses or files.
 """
@@ -7,125 +7,128 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import dropout, embedding, normalize
 
 from models.arrival import arrival_vectors
 from models.fusion import MetaFusion
 
 EMBEDDING_SCALE = 0.1
+# Rows represented at once outside training: bounds the activations of the fusion network.
+BLOCK = 4096
 
 
-class Pairing(NamedTuple):
-    """Users and videos that are trained to rank by themselves: their inner product alone.
+class Rehearsal(NamedTuple):
+    """Which videos of a step are represented as if they had just arrived.
 
-    `users: (B, d)` are rankers, `videos: (V, d)` the ranked. `lengths: (V, d)` are the video
-    vectors whose length is penalised beside the users'; None where another pairing sees to it.
+    `arriving: (V',)` loses its id embedding and its edges; of its features only the modalities
+    that `kept: (V', M)` tells remain.
     """
 
-    users: Tensor
-    videos: Tensor
-    lengths: Tensor | None
+    arriving: Tensor
+    kept: Tensor
 
 
 class Recommender(Protocol):
-    """What training asks of a model. The last column of every vector is the bias."""
+    """What training asks of a network."""
 
-    def user_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of user `rows: (B,)`: (B, D), the bias column 1."""
+    def __call__(
+        self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the vectors of user rows `users: (B,)` and video rows `videos: (V',)`."""
 
-    def video_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of video `rows: (B,)`: (B, D)."""
+    def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is free in them, and penalised for its length: (B, d), (V', d)."""
 
-    def pairings(self, users: Tensor, videos: Tensor) -> list[Pairing]:
-        """Return what is trained of user rows `users: (B,)` and video rows `videos: (V,)`."""
-
-
-class EmbeddingTable(nn.Module):
-    """Free vectors, one a row, with a bias column: learnt for videos, constantly 1 for users."""
-
-    def __init__(self, rows: int, width: int, *, learn_bias: bool) -> None:
-        """Draw `rows` vectors of `width` plus the bias, which starts at zero."""
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(rows, width) * EMBEDDING_SCALE)
-        self.bias = nn.Parameter(torch.zeros(rows, 1)) if learn_bias else None
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return the vectors of `rows: (B,)`: (B, width + 1)."""
-        vectors = embedding(rows, self.weight)
-        ones = vectors.new_ones(len(rows), 1)
-        bias = ones if self.bias is None else embedding(rows, self.bias)
-        return torch.cat([vectors, bias], dim=1)
+    def all_vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of all users and videos: (U, D), (V, D)."""
 
 
 class MetaMMF(nn.Module):
-    """MetaMMF with matrix factorisation (Liu et al., ACM TOIS 2024).
+    """MetaMMF (Liu et al., ACM TOIS 2024): with matrix factorisation or along the interactions.
 
-    A video is e_i = [fused content + residual ; id embedding], a user one free vector as wide, and
-    the score their inner product. The residual, which the paper has not, holds what viewers know of
-    a video and its features do not tell (docs/adr/0004-content-residual-and-id.md).
+    A video starts as fused content plus a free id embedding, a user as a free vector. A
+    `propagation` refines both, where there is one. All vectors are scaled to unit length: the score
+    is a cosine. (The paper sets content and embedding side by side and scores by their inner
+    product; see docs/adr/0004-unit-vectors-and-rehearsed-arrivals.md.)
     """
 
     standardised: Tensor
     present: Tensor
 
     def __init__(
-        self, fusion: MetaFusion, features: Tensor, present: Tensor, *, users: int, id_dim: int
+        self,
+        fusion: MetaFusion,
+        features: Tensor,
+        present: Tensor,
+        *,
+        users: int,
+        propagation: nn.Module | None = None,
+        feature_dropout: float = 0.0,
     ) -> None:
         """Learn the feature scaling from `features: (V, F)`, `present: (V, M)`, draw embeddings."""
         super().__init__()
         fusion.learn_scaling(features, present)
         self.fusion = fusion
+        self.propagation = propagation
+        self.feature_dropout = feature_dropout
         self.register_buffer("present", present, persistent=False)
         self.register_buffer(
             "standardised", fusion.standardise(features, present), persistent=False
         )
-        width = fusion.output_dim - 1
-        self.residuals = EmbeddingTable(len(features), width, learn_bias=True)
-        self.ids = EmbeddingTable(len(features), id_dim, learn_bias=True)
-        self.tastes = EmbeddingTable(users, width, learn_bias=False)
-        self.habits = EmbeddingTable(users, id_dim, learn_bias=False)
+        width = fusion.output_dim
+        self.ids = nn.Parameter(torch.randn(len(features), width) * EMBEDDING_SCALE)
+        self.tastes = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
 
-    @property
-    def vector_dim(self) -> int:
-        """The width of every vector, D."""
-        return self.fusion.output_dim + self.ids.weight.shape[1]
+    def forward(
+        self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return unit vectors of user rows `users: (B,)` and video rows `videos: (V',)`.
 
-    def user_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
-        return torch.cat([self.tastes(rows)[:, :-1], self.habits(rows)], dim=1)
-
-    def video_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of video `rows: (B,)`: (B, D) (see `Recommender`)."""
-        fused, ids = self._content(rows) + self.residuals(rows), self.ids(rows)
-        bias = fused[:, -1:] + ids[:, -1:]
-        return torch.cat([fused[:, :-1], ids[:, :-1], bias], dim=1)
-
-    def pairings(self, users: Tensor, videos: Tensor) -> list[Pairing]:
-        """Return what is trained (see `Recommender`).
-
-        Content stands alone in one pairing, as it must on arrival, and bends no user to itself; the
-        residual learns what content cannot tell. Neither sees the ids, nor they it: what explains
-        the training interactions sooner would starve the other.
+        Without a propagation only the videos asked for pass through the fusion network.
         """
-        content, residual, ids = self._content(videos), self.residuals(videos), self.ids(videos)
-        tastes, habits = self.tastes(users), self.habits(users)
-        return [
-            Pairing(tastes, content.detach() + residual, content + residual),
-            Pairing(tastes.detach(), content, None),
-            Pairing(habits, ids, ids),
-        ]
+        content = self._content(videos, rehearsal)
+        if self.propagation is None:
+            user_vectors, known = (
+                embedding(users, self.tastes),
+                content + embedding(videos, self.ids),
+            )
+        else:
+            all_users, all_videos = self.propagation(self.tastes, self._every_content() + self.ids)
+            user_vectors, known = embedding(users, all_users), embedding(videos, all_videos)
+        if rehearsal is not None:
+            known = torch.where(rehearsal.arriving[:, None], content, known)
+        return normalize(user_vectors, dim=1), normalize(known, dim=1)
 
-    def arrivals(self, rows: Tensor, *, gain: float, max_norm: float) -> Tensor:
-        """Return what the service would make of video `rows: (B,)` on arrival: (B, D)."""
-        return arrival_vectors(
-            self.fusion,
-            self.standardised[rows],
-            self.present[rows],
-            vector_dim=self.vector_dim,
-            gain=gain,
-            max_norm=max_norm,
+    def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the users' vectors and the videos' id embeddings (see `Recommender`)."""
+        return embedding(users, self.tastes), embedding(videos, self.ids)
+
+    def all_vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the unit vectors of all users and all videos: (U, D), (V, D)."""
+        users, videos = self.tastes, self._every_content() + self.ids
+        if self.propagation is not None:
+            users, videos = self.propagation(users, videos)
+        return normalize(users, dim=1), normalize(videos, dim=1)
+
+    def arrivals(self, videos: Tensor) -> Tensor:
+        """Return what the service would make of video rows `videos: (B,)` on arrival: (B, D)."""
+        return torch.cat(
+            [
+                arrival_vectors(self.fusion, self.standardised[rows], self.present[rows])
+                for rows in torch.split(videos, BLOCK)
+            ]
         )
 
-    def _content(self, rows: Tensor) -> Tensor:
-        content: Tensor = self.fusion(self.standardised[rows], self.present[rows])
+    def _content(self, videos: Tensor, rehearsal: Rehearsal | None) -> Tensor:
+        standardised, present = self.standardised[videos], self.present[videos]
+        if rehearsal is not None:
+            present = present & (rehearsal.kept | ~rehearsal.arriving[:, None])
+            standardised = self.fusion.masked(standardised, present)
+        if self.feature_dropout:
+            standardised = dropout(standardised, self.feature_dropout, self.training)
+        content: Tensor = self.fusion(standardised, present)
         return content
+
+    def _every_content(self) -> Tensor:
+        features, present = (torch.split(all_, BLOCK) for all_ in (self.standardised, self.present))
+        return torch.cat([self.fusion(*block) for block in zip(features, present, strict=True)])

@@ -14,7 +14,7 @@ from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
 from models.modality import MODALITIES
 from training.compare import SHOWN, compare, summarise, table_cells, write_results
-from training.config import read_config, read_grid
+from training.config import configure, read_grid, read_settings
 from training.data.dataset import SPLITS, Dataset
 from training.data.folder import (
     CONSTANT_COLUMNS,
@@ -37,7 +37,7 @@ from training.data.matrix import constant_columns
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
 from training.errors import TrainingError
-from training.evaluate import evaluate
+from training.evaluate import evaluate, inner_products
 from training.export import export
 from training.judge import judge
 from training.loop import fit
@@ -144,7 +144,7 @@ def fit_(
 ) -> None:
     """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
     with _errors_told():
-        settings = read_config(config, set_ or [])
+        settings = configure(read_settings(config, set_ or []))
         data = read_dataset(dataset)
         _describe(data, dataset)
         with epochs_shown(console, "fitting MetaMMF") as show:
@@ -156,7 +156,7 @@ def fit_(
                 max_seconds=None if max_minutes is None else 60 * max_minutes,
                 report=show,
             )
-        metrics = evaluate(data, "test", fitted.users, fitted.videos)
+        metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
         _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
         typer.echo(export(fitted, data, settings, out, metrics=metrics, seed=seed))
 
@@ -195,7 +195,7 @@ def compare_(
 ) -> None:
     """Fit several systems with several seeds and judge them side by side on test."""
     with _errors_told():
-        settings = read_config(config, set_ or [])
+        settings = read_settings(config, set_ or [])
         numbers = _numbers(seeds)
         data = read_dataset(dataset)
         runs = compare(
@@ -249,10 +249,10 @@ def _describe(dataset: Dataset, folder: Path) -> None:
 def _show_metrics(metrics: dict[str, Any], title: str) -> None:
     names = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
     table = Table("", *names, "users", title=title)
-    for group in ("overall", "warm", "cold"):
+    for group in ("overall", "warm", "cold", "cold_among_cold"):
         figures = metrics[group]
         cells = [f"{figures[name]:.4f}" if name in figures else "-" for name in names]
-        table.add_row(group, *cells, f"{figures['users']:,}")
+        table.add_row(group.replace("_", " "), *cells, f"{figures['users']:,}")
     console.print(table)
     console.print(f"coverage@20 {metrics['coverage@20']:.3f}")
 

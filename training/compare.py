@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from training.build import BUILDERS
-from training.config import FitConfig, changed
-from training.data.dataset import Dataset, Floats
+from training.checkpoint import EpochReport
+from training.config import configure
+from training.data.dataset import Dataset
 from training.errors import InvalidConfig
-from training.evaluate import evaluate, popularity_vectors
-from training.loop import EpochReport, fit
+from training.evaluate import Scorer, evaluate, inner_products
+from training.loop import fit
+from training.untrained import UNTRAINED
 
-POPULARITY: Final = "popularity"
-SYSTEMS: Final = (POPULARITY, *BUILDERS)
+SYSTEMS: Final = (*UNTRAINED, *BUILDERS)
 SHOWN: Final = ("recall@20", "ndcg@20")
 
 
@@ -40,14 +41,15 @@ def compare(
     dataset: Dataset,
     models: Sequence[str],
     seeds: Sequence[int],
-    config: FitConfig,
+    settings: Mapping[str, Any],
     *,
     grid: Sequence[Mapping[str, Any]] = ({},),
     report: Callable[[str, int, EpochReport], None],
 ) -> list[Run]:
-    """Fit and judge every one of `models` with every one of `seeds` (popularity needs but one).
+    """Fit and judge every one of `models` with every one of `seeds` (one, if nothing is drawn).
 
-    Where `grid` holds several sets of changes to `config`, each model is fitted with all of them
+    Each model has its own defaults, overlaid by `settings`. Where `grid` holds several sets of
+    further changes, each model is fitted with all of them
     and the first seed; the one of best validation recall@20 is used for the other seeds.
 
     Raises:
@@ -58,16 +60,17 @@ def compare(
         raise InvalidConfig(f"unknown model {unknown[0]!r}, expected some of {', '.join(SYSTEMS)}")
     runs: list[Run] = []
     for model in models:
-        if model == POPULARITY:
-            runs.append(_judged(dataset, model, seeds[0], {}, popularity_vectors(dataset)))
+        if model in UNTRAINED:
+            runs.append(_judged(dataset, model, seeds[0], {}, UNTRAINED[model](dataset)))
             continue
         tried = [
-            _fitted(dataset, model, seeds[0], config, change, report=report) for change in grid
+            _fitted(dataset, model, seeds[0], settings, change, report=report) for change in grid
         ]
         best = max(tried, key=lambda run: run.val["overall"]["recall@20"])
         runs.append(best)
         runs += [
-            _fitted(dataset, model, seed, config, best.chosen, report=report) for seed in seeds[1:]
+            _fitted(dataset, model, seed, settings, best.chosen, report=report)
+            for seed in seeds[1:]
         ]
     return runs
 
@@ -107,19 +110,18 @@ def _fitted(
     dataset: Dataset,
     model: str,
     seed: int,
-    config: FitConfig,
+    settings: Mapping[str, Any],
     change: Mapping[str, Any],
     *,
     report: Callable[[str, int, EpochReport], None],
 ) -> Run:
     fitted = fit(
         dataset,
-        changed(config, change),
-        model=model,
+        configure({**settings, **change, "model": model}),
         seed=seed,
         report=lambda epoch: report(model, seed, epoch),
     )
-    run = _judged(dataset, model, seed, change, (fitted.users, fitted.videos))
+    run = _judged(dataset, model, seed, change, inner_products(fitted.users, fitted.videos))
     return run._replace(epochs=len(fitted.epochs), seconds=fitted.epochs[-1].seconds)
 
 
@@ -128,7 +130,7 @@ def _judged(
     model: str,
     seed: int,
     chosen: Mapping[str, Any],
-    vectors: tuple[Floats, Floats],
+    scorer: Scorer,
 ) -> Run:
     return Run(
         model,
@@ -136,6 +138,6 @@ def _judged(
         dict(chosen),
         epochs=0,
         seconds=0.0,
-        val=evaluate(dataset, "val", *vectors),
-        test=evaluate(dataset, "test", *vectors),
+        val=evaluate(dataset, "val", scorer),
+        test=evaluate(dataset, "test", scorer),
     )

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,45 +13,95 @@ from models.form import FusionForm
 from training.errors import InvalidConfig
 
 Width = Annotated[int, Meta(ge=1, le=8192)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+Model = Literal[
+    "metammf-mf", "metammf-gcn", "metammf-lightgcn", "cosine-mf", "bpr-mf", "vbpr", "lightgcn"
+]
+Objective = Literal["softmax", "bpr"]
 
 
 class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every knob of `fit`. The defaults were chosen on validation splits of real data sets.
 
-    Sizes: `vector_dim` of fused content (and of a baseline's vectors), `id_dim` of the id embedding
-    beside it (a bias column comes on top), `hidden_dims` of the fusion network, `signal_dim` S and
-    `rank` R of its meta layers, `signal_hidden_dim` of the extractor. `fusion` is the form of the
-    meta layers (see `models.meta_layer`). `averaging` is the decay a
-    step of the running average of the parameters, which is what is judged and exported: it takes
-    out the noise of the last steps.
+    Network: `model` (see `training.build`); `vector_dim` D of all vectors; `fusion`, the form of
+    the meta layers, their `hidden_dims`, `signal_dim` S and `rank` R; `signal_hidden_dim` of the
+    extractor; `layers` of LightGCN propagation.
+
+    Objective: `softmax` over a step's `negatives`, scores divided by `temperature`, or `bpr`.
+    `arrival_share` of a step's videos is represented as on arrival, each modality of these left out
+    with probability `modality_dropout`; `feature_dropout` does so to every single feature, arriving
+    or not. `regularisation` penalises squared lengths of embeddings;
+    `fusion_decay` is the decoupled weight decay of the fusion network.
+
+    Schedule: `averaging` is the decay a step of the running average of the parameters, which is
+    what is judged and exported. Every `validate_every` epochs it is judged on validation; training
+    ends `patience` epochs after the best.
     """
 
+    model: Model = "metammf-mf"
     vector_dim: Width = 64
-    id_dim: Width = 64
     hidden_dims: tuple[Width, ...] = (64,)
     signal_hidden_dim: Width = 64
     signal_dim: Width = 8
     rank: Width = 8
     fusion: FusionForm = "cpd"
+    layers: Annotated[int, Meta(ge=1, le=8)] = 1
+    objective: Objective = "softmax"
+    negatives: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
+    temperature: Annotated[float, Meta(gt=0, le=100)] = 0.2
+    arrival_share: Share = 0.2
+    modality_dropout: Share = 0.1
+    feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 1.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
-    regularisation: Annotated[float, Meta(ge=0, le=10)] = 1e-2
     averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.99
     batch_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 2048
     max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 250
-    patience: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    validate_every: Annotated[int, Meta(ge=1, le=1000)] = 2
+    patience: Annotated[int, Meta(ge=1, le=100_000)] = 20
 
 
-def read_config(file: Path | None, settings: Iterable[str] = ()) -> FitConfig:
-    """Return the defaults, overlaid by the TOML `file`, then by `settings` (key=value).
+PAIRWISE: Final = {
+    "objective": "bpr", "temperature": 1.0, "regularisation": 1e-2, "arrival_share": 0.0,
+    "patience": 50,
+}  # fmt: skip
+# What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
+MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "cosine-mf": {"arrival_share": 0.0},
+    "bpr-mf": PAIRWISE,
+    "vbpr": PAIRWISE,
+    "lightgcn": PAIRWISE | {"layers": 2, "regularisation": 1e-4},
+}
+
+
+def read_settings(file: Path | None, settings: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what the TOML `file` says, overlaid by `settings` (key=value).
 
     Raises:
-        InvalidConfig: a file that is no TOML, an unknown key, a value of the wrong type or range.
+        InvalidConfig: a file that is no TOML, or a setting that is no key=value.
     """
     values: dict[str, Any] = {} if file is None else _read_toml(file)
     for setting in settings:
         key, value = _read_setting("--set", setting)
         values[key] = value
-    return changed(FitConfig(), values)
+    return values
+
+
+def configure(values: Mapping[str, Any]) -> FitConfig:
+    """Return the defaults, overlaid by those of the model, then by `values`.
+
+    Raises:
+        InvalidConfig: an unknown key, a value of the wrong type or range.
+    """
+    defaults = MODEL_DEFAULTS.get(str(values.get("model", "")), {})
+    try:
+        return msgspec.convert({**defaults, **values}, FitConfig, strict=True)
+    except msgspec.ValidationError as error:
+        known = ", ".join(FitConfig.__struct_fields__)
+        raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
 
 
 def read_grid(axes: Iterable[str]) -> list[dict[str, Any]]:
@@ -67,19 +117,6 @@ def read_grid(axes: Iterable[str]) -> list[dict[str, Any]]:
             raise InvalidConfig(f"--grid {axis!r}: expected key=[value, …]")
         named[key] = values
     return [dict(zip(named, chosen, strict=True)) for chosen in product(*named.values())]
-
-
-def changed(config: FitConfig, values: Mapping[str, Any]) -> FitConfig:
-    """Return `config` with `values` in the place of its own.
-
-    Raises:
-        InvalidConfig: an unknown key, a value of the wrong type or range.
-    """
-    try:
-        return msgspec.convert(msgspec.to_builtins(config) | dict(values), FitConfig, strict=True)
-    except msgspec.ValidationError as error:
-        known = ", ".join(FitConfig.__struct_fields__)
-        raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
 
 
 def _read_setting(flag: str, setting: str) -> tuple[str, Any]:

@@ -1,5 +1,7 @@
 """What can be wrong with what a person gave the trainer."""
 
+from pathlib import Path
+
 
 class TrainingError(Exception):
     """Something the person at the command line can mend; its text says what and where."""
@@ -12,6 +14,14 @@ class InvalidDataset(TrainingError):
         """Keep `faults`, each naming the file, the row and what is wrong."""
         self.faults = faults
         super().__init__("\n".join(faults))
+
+
+class CorruptCheckpoint(TrainingError):
+    """A checkpoint cannot be read; remove the run folder and start again."""
+
+    def __init__(self, file: Path, fault: str) -> None:
+        """Name the file and what is wrong with it."""
+        super().__init__(f"{file}: {fault}; remove the run folder to start again")
 
 
 class InvalidConfig(TrainingError):

@@ -1,9 +1,10 @@
-"""Full-ranking metrics from vectors, so that a network, a baseline and a bundle are judged alike.
+"""Full-ranking metrics from scores, so that a network, a baseline and a bundle are judged alike.
 
-Every video competes; what a user has met is masked with -inf. Knows vectors and interactions;
+Every video competes; what a user has met is masked with -inf. Knows scores and interactions;
 nothing of models or files.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -17,17 +18,26 @@ DEPTH: Final = max(CUTOFFS)
 SCORE_CELLS: Final = 1 << 24
 
 Metrics = dict[str, float]
+# Scores user rows (N,) against all videos: (N, V), free to be written to.
+Scorer = Callable[[Rows], Floats]
 
 
-def evaluate(dataset: Dataset, split: Split, users: Floats, videos: Floats) -> dict[str, Any]:
-    """Judge `users: (U, D)` and `videos: (V, D)` on the held-out interactions of `split`.
+def inner_products(users: Floats, videos: Floats) -> Scorer:
+    """Return what scores by the inner products of `users: (U, D)` and `videos: (V, D)`."""
+    return lambda rows: users[rows] @ videos.T
+
+
+def evaluate(dataset: Dataset, split: Split, scorer: Scorer) -> dict[str, Any]:
+    """Judge `scorer` on the held-out interactions of `split`.
 
     The interactions of earlier splits are masked: train for val, train and val for test. `warm` and
     `cold` count only relevant videos with, or without, training interactions; the ranking is the
-    same one over all videos. Each averages over the users who have a relevant video of that kind.
+    same one over all videos. In `cold_among_cold` only cold videos are ranked. Each averages over
+    the users who have a relevant video of that kind.
 
     Returns:
-        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share}
+        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "cold_among_cold": {…},
+        "coverage@20": share}
     """
     target = dataset.interactions(split)
     met = Interactions(target.users[:0], target.videos[:0])
@@ -40,37 +50,37 @@ def evaluate(dataset: Dataset, split: Split, users: Floats, videos: Floats) -> d
         "cold": Interactions(target.users[cold], target.videos[cold]),
     }
     judged = np.unique(target.users)
-    lists = top_lists(users, videos, judged, met.by_user(dataset.users))
+    seen = met.by_user(dataset.users)
+    lists = top_lists(scorer, judged, seen, videos=dataset.videos)
     report: dict[str, Any] = {
         group: _metrics(lists, judged, part, dataset) for group, part in relevant.items()
     }
+    newcomers = np.unique(relevant["cold"].users)
+    among = top_lists(scorer, newcomers, seen, videos=dataset.videos, hidden=~dataset.cold)
+    report["cold_among_cold"] = _metrics(among, newcomers, relevant["cold"], dataset)
     shown = np.unique(lists[lists >= 0]) if len(lists) else lists
     report[f"coverage@{DEPTH}"] = len(shown) / dataset.videos
     return report
 
 
-def top_lists(users: Floats, videos: Floats, judged: Rows, met: Csr) -> Rows:
-    """Return the best 20 unmet video rows of each of the `judged: (N,)` user rows: (N, 20).
+def top_lists(
+    scorer: Scorer, judged: Rows, met: Csr, *, videos: int, hidden: Mask | None = None
+) -> Rows:
+    """Return the best 20 of `videos` rows for each of the `judged: (N,)` user rows: (N, 20).
 
-    Ties go to the lower row. A list shorter than 20 is filled up with -1.
+    Neither met nor `hidden: (V,)` ones are among them. Ties go to the lower row. A list shorter
+    than 20 is filled up with -1.
     """
     lists = np.full((len(judged), DEPTH), -1, dtype=np.int64)
-    block = max(1, SCORE_CELLS // max(1, len(videos)))
+    block = max(1, SCORE_CELLS // max(1, videos))
     for start in range(0, len(judged), block):
         rows = judged[start : start + block]
-        scores = users[rows] @ videos.T
-        counts = met.starts[rows + 1] - met.starts[rows]
-        scores[np.repeat(np.arange(len(rows)), counts), met.of(rows)] = -np.inf
+        scores = scorer(rows)
+        scores[np.repeat(np.arange(len(rows)), met.counts(rows)), met.of(rows)] = -np.inf
+        if hidden is not None:
+            scores[:, hidden] = -np.inf
         lists[start : start + len(rows)] = _best(scores)
     return lists
-
-
-def popularity_vectors(dataset: Dataset) -> tuple[Floats, Floats]:
-    """Return (users, videos) vectors that score every video by how popular it is, ties by row."""
-    order = np.argsort(-dataset.popularity, kind="stable")
-    scores = np.empty((dataset.videos, 1), dtype=np.float32)
-    scores[order, 0] = np.arange(dataset.videos, 0, -1)
-    return np.ones((dataset.users, 1), dtype=np.float32), scores
 
 
 def _best(scores: Floats) -> Rows:

@@ -53,11 +53,9 @@ def export(
         video_ids=dataset.video_ids,
         users=fitted.users,
         videos=fitted.videos,
-        arrival=fitted.arrival,
         modalities={str(name): width for name, width in dataset.feature_dims.items()},
         fusion_sizes=FusionEntry(
             hidden_dims=config.hidden_dims,
-            output_dim=fitted.fusion.output_dim,
             signal_hidden_dim=config.signal_hidden_dim,
             signal_dim=config.signal_dim,
             rank=config.rank,
@@ -75,7 +73,6 @@ def export(
         dataset=dataset.name,
         git_revision=_git_revision(),
         training={
-            "model": "metammf-mf",
             "seed": seed,
             "epochs": len(fitted.epochs),
             "best_epoch": fitted.best.epoch,

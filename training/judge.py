@@ -7,7 +7,7 @@ import numpy as np
 from models.bundle.reader import Bundle
 from training.data.dataset import Dataset, Rows, Split
 from training.errors import InvalidDataset
-from training.evaluate import evaluate
+from training.evaluate import evaluate, inner_products
 
 
 def judge(bundle: Bundle, dataset: Dataset, split: Split) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def judge(bundle: Bundle, dataset: Dataset, split: Split) -> dict[str, Any]:
     """
     users = _rows(bundle.user_ids, dataset.user_ids, "user")
     videos = _rows(bundle.video_ids, dataset.video_ids, "video")
-    return evaluate(dataset, split, bundle.users[users], bundle.videos[videos])
+    scorer = inner_products(bundle.users[users], bundle.videos[videos])
+    return evaluate(dataset, split, scorer)
 
 
 def _rows(known: list[str], wanted: list[str], what: str) -> Rows:

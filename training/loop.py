@@ -1,34 +1,26 @@
 """Fits a model: epochs, early stopping on validation, the best vectors kept. Prints nothing.
 
-Knows when to stop; nothing of steps, files or terminals.
+Knows when to stop and when to save; nothing of steps or terminals.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
 
-from models.bundle.manifest import ArrivalEntry
 from models.fusion import MetaFusion
 from models.recommender import MetaMMF
-from training.build import BUILDERS
+from training.build import build
+from training.checkpoint import EpochReport, Progress, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.trainer import Trainer
 
-
-class EpochReport(NamedTuple):
-    """How training stands after an epoch; `validation` is recall@20."""
-
-    epoch: int
-    max_epochs: int
-    loss: float
-    validation: float
-    best: float
-    seconds: float
+# Below any recall: the best validation while none has been made.
+NEVER: Final = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +29,6 @@ class Fitted:
 
     users: Floats
     videos: Floats
-    arrival: ArrivalEntry
     fusion: MetaFusion | None
     epochs: list[EpochReport] = field(default_factory=list)
 
@@ -51,44 +42,70 @@ def fit(
     dataset: Dataset,
     config: FitConfig,
     *,
-    model: str = "metammf-mf",
     seed: int = 0,
     device: str = "cpu",
     max_seconds: float | None = None,
+    run: RunFolder | None = None,
     report: Callable[[EpochReport], None] = lambda _: None,
 ) -> Fitted:
-    """Train `model` on `dataset` and return the vectors of its best epoch on validation.
+    """Train `config.model` on `dataset` and return the vectors of its best epoch on validation.
 
-    The same seed on the same machine and thread count gives the same vectors, bit for bit. Training
-    ends after `max_epochs`, after `patience` epochs without a better validation recall@20, or once
-    an epoch ends past `max_seconds`. Without validation interactions it trains `max_epochs`.
+    The same seed on the same machine and thread count gives the same vectors, bit for bit, also
+    when a `run` folder holds the checkpoint of a fit that was cut off: it goes on from there.
+    Training ends after `max_epochs`, `patience` epochs after the best one, or once an epoch ends
+    past `max_seconds`. Without validation interactions it trains `max_epochs`.
+
+    Raises:
+        InvalidConfig: the checkpoint in `run` is of another fit.
+        CorruptCheckpoint: it cannot be read.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = BUILDERS[model](dataset, config).to(device)
-    trainer = Trainer(network, dataset, config, np.random.default_rng(seed))
-    started = time.monotonic()
-    epochs: list[EpochReport] = []
-    kept = trainer.averages()
-    for epoch in range(1, config.max_epochs + 1):
-        loss, validation = trainer.run_epoch(), trainer.validate()
-        best = max([validation, *(item.best for item in epochs[-1:])])
-        seconds = time.monotonic() - started
-        epochs.append(EpochReport(epoch, config.max_epochs, loss, validation, best, seconds))
-        report(epochs[-1])
-        best_epoch = best_of(epochs).epoch
-        if best_epoch == epoch:
-            kept = trainer.averages()
-        if epoch - best_epoch >= config.patience:
-            break
-        if max_seconds is not None and seconds >= max_seconds:
-            break
-    trainer.load(kept)
-    users, videos, arrival = trainer.vectors()
+        network = build(dataset, config).to(device)
+        trainer = Trainer(network, dataset, config, np.random.default_rng(seed))
+        progress = Progress([], trainer.averages())
+        if run is not None:
+            progress = run.resume(trainer, progress)
+        started = time.monotonic() - progress.seconds
+        while not _ended(progress.epochs, config, max_seconds):
+            progress = _advance(trainer, progress, config, started)
+            if run is not None:
+                run.record(trainer, progress)
+            report(progress.epochs[-1])
+        if run is not None:
+            run.save(trainer, progress)
+        trainer.load(progress.kept)
+        users, videos = trainer.vectors()
     fusion = network.fusion.to("cpu") if isinstance(network, MetaMMF) else None
-    return Fitted(users, videos, arrival, fusion, epochs)
+    return Fitted(users, videos, fusion, progress.epochs)
 
 
 def best_of(epochs: list[EpochReport]) -> EpochReport:
     """Return the first epoch of the best validation; the last one if nothing was validated."""
-    return max(epochs, key=lambda e: (e.validation, -e.epoch if e.validation > 0 else e.epoch))
+    judged = [entry for entry in epochs if entry.validation is not None]
+    return max(judged, key=lambda entry: entry.validation or 0.0) if judged else epochs[-1]
+
+
+def _advance(trainer: Trainer, progress: Progress, config: FitConfig, started: float) -> Progress:
+    epoch = len(progress.epochs) + 1
+    best = progress.epochs[-1].best if progress.epochs else NEVER
+    loss = trainer.run_epoch()
+    due = epoch % config.validate_every == 0 or epoch == config.max_epochs
+    validation = trainer.validate() if due else None
+    standing = best if validation is None else max(best, validation)
+    seconds = time.monotonic() - started
+    entry = EpochReport(epoch, config.max_epochs, loss, validation, standing, seconds)
+    # Until something is judged, the latest is the best there is.
+    kept = trainer.averages() if standing > best or standing == NEVER else progress.kept
+    return Progress([*progress.epochs, entry], kept)
+
+
+def _ended(epochs: list[EpochReport], config: FitConfig, max_seconds: float | None) -> bool:
+    if not epochs:
+        return False
+    last = epochs[-1]
+    return (
+        last.epoch >= config.max_epochs
+        or last.epoch - best_of(epochs).epoch >= config.patience
+        or (max_seconds is not None and last.seconds >= max_seconds)
+    )

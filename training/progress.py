@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from training.loop import EpochReport
+from training.checkpoint import EpochReport
 
 LINES_EVERY = 10
 
@@ -43,6 +43,10 @@ def _print_some(console: Console, title: str, report: EpochReport) -> None:
 
 def _state(report: EpochReport) -> str:
     return (
-        f"loss {report.loss:.4f}, validation recall@20 {report.validation:.4f} "
+        f"loss {report.loss:.4f}, validation recall@20 {_shown(report.validation)} "
         f"(best {report.best:.4f}), {report.seconds:.0f} s"
     )
+
+
+def _shown(recall: float | None) -> str:
+    return "-" if recall is None else f"{recall:.4f}"

@@ -3,9 +3,7 @@
 Knows the objective and the sampler; nothing of when to stop.
 """
 
-from collections.abc import Callable
-from functools import partial
-from math import inf
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -13,17 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from models.bundle.manifest import ArrivalEntry
-from models.recommender import MetaMMF, Recommender
+from models.recommender import MetaMMF, Recommender, Rehearsal
 from training.config import FitConfig
-from training.data.dataset import Dataset, Floats, Rows
-from training.data.sampling import TripleSampler
-from training.evaluate import evaluate
-from training.objective import bpr_loss, squared_lengths
+from training.data.dataset import Dataset, Floats
+from training.data.sampling import Batch, Sampler
+from training.evaluate import evaluate, inner_products
+from training.objective import bpr_loss, softmax_loss, squared_lengths
 
-# Rows represented at once outside training: bounds the activations of the fusion network.
-BLOCK: Final = 4096
-SHORTEST: Final = 1e-6
+# The running average starts fast, after this many steps in full: the beginning is forgotten.
+WARM_UP: Final = 10
 
 
 class Trainer:
@@ -32,14 +28,20 @@ class Trainer:
     def __init__(
         self, network: Any, dataset: Dataset, config: FitConfig, rng: np.random.Generator
     ) -> None:
-        self._network: Recommender = network
+        self._network = network
+        self._represent: Recommender = network
         self._parameters = list(network.parameters())
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
         self._steps = 0
         self._device = self._parameters[0].device
         self._dataset, self._config, self._rng = dataset, config, rng
-        self._sampler = TripleSampler(dataset.train, videos=dataset.videos)
-        self._optimiser = torch.optim.Adam(self._parameters, lr=config.learning_rate, fused=True)
+        self._sampler = Sampler(dataset.train, users=dataset.users, videos=dataset.videos)
+        self._optimiser = torch.optim.AdamW(
+            _groups(network, config.fusion_decay),
+            lr=config.learning_rate,
+            weight_decay=0.0,
+            fused=True,
+        )
 
     def averages(self) -> list[Tensor]:
         """Return a copy of the averaged parameters."""
@@ -50,79 +52,139 @@ class Trainer:
         for parameter, average in zip(self._parameters, averages, strict=True):
             parameter.data.copy_(average)
 
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that the next step depends on: tensors, and what JSON can hold."""
+        tensors = {"torch_rng": torch.get_rng_state()}
+        for place, parameter in enumerate(self._parameters):
+            tensors[f"parameter.{place}"] = parameter.detach()
+            tensors[f"average.{place}"] = self._averages[place]
+            for name, moment in self._optimiser.state[parameter].items():
+                tensors[f"{name}.{place}"] = moment
+        return tensors, {"steps": self._steps, "numpy_rng": self._rng.bit_generator.state}
+
+    def restore(self, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
+        """Put a `state` in place: what follows is what would have followed then."""
+        torch.set_rng_state(tensors["torch_rng"])
+        self._rng.bit_generator.state = rest["numpy_rng"]
+        self._steps = rest["steps"]
+        for place, parameter in enumerate(self._parameters):
+            parameter.data.copy_(tensors[f"parameter.{place}"])
+            self._averages[place].copy_(tensors[f"average.{place}"])
+            moments = ("step", "exp_avg", "exp_avg_sq")
+            if f"step.{place}" in tensors:
+                self._optimiser.state[parameter] = {
+                    name: tensors[f"{name}.{place}"].to(parameter.device) for name in moments
+                }
+
     def run_epoch(self) -> float:
-        """Go once over the training interactions and return the mean loss of a triple."""
+        """Go once over the training interactions and return the mean loss of one."""
+        self._network.train()
         total = 0.0
-        for triples in self._sampler.epoch(self._config.batch_size, self._rng):
-            users, positives, negatives = (
-                torch.from_numpy(rows).to(self._device) for rows in triples
-            )
-            total += self._step(users, positives, negatives) * len(users)
+        for batch in self._batches():
+            total += self._step(batch) * len(batch.users)
         return total / max(1, len(self._sampler))
 
-    def _step(self, users: Tensor, positives: Tensor, negatives: Tensor) -> float:
+    def _batches(self) -> Iterator[Batch]:
+        size = self._config.batch_size
+        if self._config.objective == "bpr":
+            return self._sampler.pairwise(size, self._rng)
+        return self._sampler.shared(size, self._config.negatives, self._rng)
+
+    def _step(self, batch: Batch) -> float:
         # However often a video occurs in the step, it is fused once.
-        videos, places, counts = torch.unique(
-            torch.cat([positives, negatives]), return_inverse=True, return_counts=True
+        rows, places = np.unique(
+            np.concatenate([batch.positives, batch.negatives]), return_inverse=True
         )
-        loss = lengths = torch.zeros((), device=self._device)
-        for pairing in self._network.pairings(users, videos):
-            loss = loss + bpr_loss(pairing.users, *embedding(places, pairing.videos).chunk(2))
-            if pairing.lengths is not None:
-                lengths = lengths + squared_lengths(pairing.users).sum()
-                lengths = lengths + (counts * squared_lengths(pairing.lengths)).sum()
-        penalty = lengths / len(users)
+        users, videos = self._tensor(batch.users), self._tensor(rows)
+        positives, negatives = torch.split(
+            self._tensor(places), [len(batch.positives), len(batch.negatives)]
+        )
+        rehearsal = self._rehearsal(len(rows))
+        user_vectors, video_vectors = self._represent(users, videos, rehearsal)
+        sides = (
+            user_vectors / self._config.temperature,
+            embedding(positives, video_vectors),
+            embedding(negatives, video_vectors),
+        )
+        if batch.met is None:
+            loss = bpr_loss(*sides)
+        else:
+            met_users, met_videos = (self._tensor(places) for places in batch.met)
+            loss = softmax_loss(*sides, (met_users, met_videos))
         self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss + self._config.regularisation * penalty)
+        torch.autograd.backward(loss + self._penalty(users, videos, positives, negatives, batch))
         self._optimiser.step()
         self._average()
         return loss.item()
 
+    def _rehearsal(self, videos: int) -> Rehearsal | None:
+        """Draw which of the step's `videos` stand there as arrivals, and with which modalities."""
+        if not self._config.arrival_share or not isinstance(self._network, MetaMMF):
+            return None
+        arriving = self._rng.random(videos) < self._config.arrival_share
+        modalities = len(self._dataset.feature_dims)
+        kept = self._rng.random((videos, modalities)) >= self._config.modality_dropout
+        # Nobody arrives without any feature.
+        kept[~kept.any(axis=1)] = True
+        return Rehearsal(self._tensor(arriving), self._tensor(kept))
+
+    def _penalty(
+        self, users: Tensor, videos: Tensor, positives: Tensor, negatives: Tensor, batch: Batch
+    ) -> Tensor | float:
+        """Return the weighted squared lengths of what is free in a batch, per interaction."""
+        if not self._config.regularisation:
+            return 0.0
+        user_side, video_side = self._represent.embeddings(users, videos)
+        lengths = squared_lengths(video_side)
+        total = squared_lengths(user_side).sum() + lengths[positives].sum()
+        if batch.met is None:  # drawn for the user, as the positive is
+            total = total + lengths[negatives].sum()
+        return self._config.regularisation * total / len(users)
+
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averages towards the parameters, faster early on: the start is forgotten."""
+        """Move the averages towards the parameters."""
         self._steps += 1
-        decay = min(self._config.averaging, self._steps / (self._steps + 10))
+        decay = min(self._config.averaging, self._steps / (self._steps + WARM_UP))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
 
     def _swap(self) -> None:
         for parameter, average in zip(self._parameters, self._averages, strict=True):
             parameter.data, average.data = average.data, parameter.data
 
-    def validate(self) -> float:
-        """Return recall@20 of the averaged parameters on validation; 0 if there is none."""
+    def validate(self) -> float | None:
+        """Return recall@20 of the averaged parameters on validation; None if there is none."""
         if not len(self._dataset.val):
-            return 0.0
+            return None
         self._swap()
-        users, videos, _ = self.vectors()
+        scorer = inner_products(*self.vectors())
         self._swap()
-        return float(evaluate(self._dataset, "val", users, videos)["overall"]["recall@20"])
+        return float(evaluate(self._dataset, "val", scorer)["overall"]["recall@20"])
 
     @torch.no_grad()
-    def vectors(self) -> tuple[Floats, Floats, ArrivalEntry]:
-        """Return users (U, D), videos (V, D) and what brings arrivals to the same lengths.
+    def vectors(self) -> tuple[Floats, Floats]:
+        """Return the vectors of users (U, D) and videos (V, D).
 
         Videos without a training interaction are represented as the service would on arrival.
         """
-        users = self._by_block(self._network.user_vectors, np.arange(self._dataset.users))
-        rows = np.arange(self._dataset.videos)
-        cold, warm = rows[self._dataset.cold], rows[~self._dataset.cold]
-        videos = self._by_block(self._network.video_vectors, rows)
-        lengths = np.linalg.norm(videos[warm, :-1], axis=1)
-        longest = float(lengths.max())
-        if not isinstance(self._network, MetaMMF):
-            return users, videos, ArrivalEntry(gain=1.0, max_norm=longest)
-        bare = partial(self._network.arrivals, gain=1.0, max_norm=inf)
-        contents = np.linalg.norm(self._by_block(bare, warm)[:, :-1], axis=1)
-        gain = float(lengths.mean() / max(contents.mean(), SHORTEST))
-        if len(cold):
-            arrive = partial(self._network.arrivals, gain=gain, max_norm=longest)
-            videos[cold] = self._by_block(arrive, cold)
-        return users, videos, ArrivalEntry(gain=gain, max_norm=longest)
+        self._network.eval()
+        users, videos = self._represent.all_vectors()
+        cold = np.flatnonzero(self._dataset.cold)
+        if len(cold) and isinstance(self._network, MetaMMF):
+            rows = self._tensor(cold)
+            videos[rows] = self._network.arrivals(rows)
+        return users.cpu().numpy().copy(), videos.cpu().numpy().copy()
 
-    def _by_block(self, represent: Callable[[Tensor], Tensor], rows: Rows) -> Floats:
-        blocks = [
-            represent(torch.from_numpy(rows[start : start + BLOCK]).to(self._device)).cpu().numpy()
-            for start in range(0, len(rows), BLOCK)
-        ]
-        return np.concatenate(blocks)
+    def _tensor(self, array: Any) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def _groups(network: Any, fusion_decay: float) -> list[dict[str, Any]]:
+    """Return the parameters in two groups: the fusion network's, which decay, and the others."""
+    fusion = list(network.fusion.parameters()) if isinstance(network, MetaMMF) else []
+    known = {id(parameter) for parameter in fusion}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    groups: list[dict[str, Any]] = [{"params": others}]
+    if fusion:
+        groups.append({"params": fusion, "weight_decay": fusion_decay})
+    return groups

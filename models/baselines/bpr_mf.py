@@ -1,30 +1,37 @@
 """Plain matrix factorisation: ids alone, no features (Rendle et al., UAI 2009)."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
-from models.recommender import EmbeddingTable, Pairing
+from models.recommender import EMBEDDING_SCALE, Rehearsal
 
 
 class BprMf(nn.Module):
     """A free vector for each user and each video, and a bias for each video."""
 
     def __init__(self, *, users: int, videos: int, width: int) -> None:
-        """Draw embeddings of `width`; vectors are D = width + 1 wide."""
+        """Draw embeddings of `width`; vectors are D = width + 1 wide, a user's last column 1."""
         super().__init__()
-        self.catalog = EmbeddingTable(videos, width, learn_bias=True)
-        self.audience = EmbeddingTable(users, width, learn_bias=False)
+        self.users = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
+        self.videos = nn.Parameter(torch.randn(videos, width) * EMBEDDING_SCALE)
+        self.bias = nn.Parameter(torch.zeros(videos, 1))
 
-    def user_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of user `rows: (B,)`: (B, D) (see `Recommender`)."""
-        vectors: Tensor = self.audience(rows)
-        return vectors
+    def forward(
+        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
+        return self.embeddings(users, videos)
 
-    def video_vectors(self, rows: Tensor) -> Tensor:
-        """Return the vectors of video `rows: (B,)`: (B, D) (see `Recommender`)."""
-        vectors: Tensor = self.catalog(rows)
-        return vectors
+    def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all there is (see `Recommender`)."""
+        user_vectors, biases = embedding(users, self.users), embedding(videos, self.bias)
+        ones = user_vectors.new_ones(len(users), 1)
+        return torch.cat([user_vectors, ones], dim=1), torch.cat(
+            [embedding(videos, self.videos), biases], dim=1
+        )
 
-    def pairings(self, users: Tensor, videos: Tensor) -> list[Pairing]:
-        """Return the one pairing there is (see `Recommender`)."""
-        vectors = self.video_vectors(videos)
-        return [Pairing(self.user_vectors(users), vectors, vectors)]
+    def all_vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of all users and videos: (U, D), (V, D)."""
+        ones = self.users.new_ones(len(self.users), 1)
+        return torch.cat([self.users, ones], dim=1), torch.cat([self.videos, self.bias], dim=1)

@@ -28,18 +28,10 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The form and sizes of the fusion network: it is built before its weights are read."""
 
     hidden_dims: tuple[int, ...]
-    output_dim: int
     signal_hidden_dim: int
     signal_dim: int
     rank: int
     form: FusionForm
-
-
-class ArrivalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What brings the content of an arrival to trained lengths (see `models.arrival`)."""
-
-    gain: float
-    max_norm: float
 
 
 class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The manifest of one bundle.
 
     `bundle_id` ends in the `seal`, so that an altered manifest no longer fits its own name.
-    The last of the `vector_dim` columns is the bias; a user's is 1: one inner product scores all.
+    Every vector has unit length: the inner product that scores a video for a user is a cosine.
     `log_position` is the event-log position that training had read, None for none.
     """
 
@@ -66,7 +58,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: dict[str, Any]
     modalities: dict[str, int]
     vector_dim: int
-    arrival: ArrivalEntry
     fusion: FusionEntry
     users: int
     videos: int

@@ -24,6 +24,10 @@ TENSORS: Final[dict[str, dict[str, type]]] = {
 }
 
 
+# How far from 1 rounding may leave the length of a vector.
+LENGTH_SLACK: Final = 1e-3
+
+
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`)."""
@@ -223,6 +227,10 @@ def _verify_shapes(bundle: Bundle) -> None:
             raise CorruptBundle(vectors, f"{name} is {array.shape}, expected {shape}")
         if not np.isfinite(array).all():
             raise CorruptBundle(vectors, f"{name} holds values that are not finite")
+        lengths = np.linalg.norm(array, axis=1)
+        if (np.abs(lengths - 1) > LENGTH_SLACK).any():
+            row = int(np.argmax(np.abs(lengths - 1)))
+            raise CorruptBundle(vectors, f"{name} row {row} is {lengths[row]:.4f} long, expected 1")
     _verify_seen(bundle)
 
 

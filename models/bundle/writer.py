@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 
 from models.bundle import layout
 from models.bundle.manifest import (
-    ArrivalEntry,
     FileEntry,
     FusionEntry,
     IndexEntry,
@@ -35,7 +34,7 @@ Rows = NDArray[np.int64]
 class BundleContent:
     """All that goes into a bundle.
 
-    `users: (U, D)`, `videos: (V, D)` float32; `arrival` as in `Manifest`; `seen_starts: (U + 1,)`
+    `users: (U, D)`, `videos: (V, D)` float32, of unit length; `seen_starts: (U + 1,)`
     and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts
     training interactions; `feature_digests: (V,)` tell the features of each video (see
     `models.bundle.digest`); `index` is the serialised FAISS index.
@@ -45,7 +44,6 @@ class BundleContent:
     video_ids: list[str]
     users: Floats
     videos: Floats
-    arrival: ArrivalEntry
     modalities: dict[str, int]
     fusion_sizes: FusionEntry
     fusion_tensors: Mapping[str, Floats]
@@ -141,7 +139,6 @@ def _manifest(
         training=content.training,
         modalities=content.modalities,
         vector_dim=content.videos.shape[1],
-        arrival=content.arrival,
         fusion=content.fusion_sizes,
         users=len(content.user_ids),
         videos=len(content.video_ids),

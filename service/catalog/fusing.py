@@ -37,14 +37,13 @@ class Fuser:
         manifest = bundle.manifest
         sizes = manifest.fusion
         self.widths: Mapping[str, int] = manifest.modalities
-        self._arrival = manifest.arrival
         self._vector_dim = manifest.vector_dim
         try:
             self.modalities = in_order(self.widths)
             self._fusion = MetaFusion(
                 {name: self.widths[name] for name in self.modalities},
                 hidden_dims=sizes.hidden_dims,
-                output_dim=sizes.output_dim,
+                output_dim=manifest.vector_dim,
                 signal_hidden_dim=sizes.signal_hidden_dim,
                 signal_dim=sizes.signal_dim,
                 rank=sizes.rank,
@@ -113,12 +112,5 @@ class Fuser:
         standardised = self._fusion.standardise(
             torch.from_numpy(np.concatenate(blocks, axis=1)), known
         )
-        vectors = arrival_vectors(
-            self._fusion,
-            standardised,
-            known,
-            vector_dim=self._vector_dim,
-            gain=self._arrival.gain,
-            max_norm=self._arrival.max_norm,
-        )
+        vectors = arrival_vectors(self._fusion, standardised, known)
         return vectors[: len(videos)].numpy()

@@ -31,12 +31,8 @@ class Snapshot:
         self._rows = {video_id: row for row, video_id in enumerate(bundle.video_ids)}
         self._user_rows = {user_id: row for row, user_id in enumerate(bundle.user_ids)}
         # Worked out here, lest the first request pay for it.
-        # `norms: (V,)` are the lengths of the video vectors, bias left out, never zero.
-        self.norms = safe_norms(self.vectors[:, : self.unbiased_dim])
         # `popular: (V,)` are all rows, most training interactions first, ties by row.
         self.popular: Rows = np.argsort(-bundle.popularity, kind="stable")
-        # `longest` is the length of the longest video vector, bias included.
-        self.longest = float(np.linalg.norm(self.vectors, axis=1).max(initial=0))
 
     @property
     def bundle_id(self) -> str:
@@ -69,14 +65,3 @@ class Snapshot:
         """Return the video rows that a user met in training, ascending."""
         starts = self.bundle.seen_starts
         return np.asarray(self.bundle.seen_videos[starts[row] : starts[row + 1]])
-
-    @property
-    def unbiased_dim(self) -> int:
-        """How many leading columns of a vector tell what a video is like; the rest is bias."""
-        return self.manifest.vector_dim - 1
-
-
-def safe_norms(vectors: Floats) -> Floats:
-    """Return the row lengths of `vectors: (N, D)`, zero replaced by one: (N,)."""
-    norms = np.linalg.norm(vectors, axis=1)
-    return np.where(norms == 0, np.float32(1), norms)

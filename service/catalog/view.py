@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.ids import UserId, VideoId
 from service.catalog.index import Floats, Mask, Rows, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, Overlay
-from service.catalog.snapshot import Snapshot, safe_norms
+from service.catalog.snapshot import Snapshot
 from service.errors import UnknownVideo
 from service.eventlog.log import Position
 
@@ -118,9 +118,10 @@ class View:
     ) -> list[Candidate]:
         """Return the `k` best live rows that are not `hidden`, best first, ties by id.
 
-        Scores are inner products with `vector: (D,)`. The search is in single precision, whose last
-        bits depend on what else is in the matrix; what comes near the cut is scored again in double
-        precision, row by row, so that every replica gives the same list and the same numbers.
+        Scores are inner products with `vector: (D,)`; video vectors have unit length. The search is
+        in single precision, whose last bits depend on what else is in the matrix; what comes near
+        the cut is scored again in double precision, row by row, so that every replica gives the
+        same list and the same numbers.
         """
         if k < 1:
             return []
@@ -129,7 +130,7 @@ class View:
         barred[np.fromiter(hidden, dtype=np.int64, count=len(hidden))] = True
         scores = delta.vectors[: delta.count] @ vector
         scores[barred[offset:]] = -np.inf
-        slack = FLOAT32_SLACK * float(np.linalg.norm(vector)) * self.snapshot.longest
+        slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
         arrived = contenders(scores, k, slack) + offset
         rows = np.concatenate([self._retrieve_base(vector, k, barred[:offset], slack), arrived])
         return self._ranked(rows, _products(self.vectors(rows), vector), k)
@@ -159,32 +160,13 @@ class View:
     def nearest(self, video_id: VideoId, k: int) -> list[Candidate]:
         """Return the `k` live videos of largest cosine with a live video, itself left out.
 
-        The bias column is left out: two videos are not alike for being popular.
-
         Raises:
             UnknownVideo: there is no such live video.
         """
         row = self.row(video_id)
         if row is None:
             raise UnknownVideo(video_id)
-        width = self.snapshot.unbiased_dim
-        query = self.vectors(np.array([row]))[0, :width]
-        delta = self.overlay.delta
-        fresh = delta.vectors[: delta.count, :width]
-        cosines = np.concatenate(
-            [
-                (self.snapshot.vectors[:, :width] @ query) / self.snapshot.norms,
-                (fresh @ query) / safe_norms(fresh),
-            ]
-        )
-        cosines /= safe_norms(query[None, :])
-        cosines[: len(self.overlay.blocked)][self.overlay.blocked] = -np.inf
-        cosines[len(self.overlay.blocked) :][delta.dead] = -np.inf
-        cosines[row] = -np.inf
-        rows = contenders(cosines, k, FLOAT32_SLACK)
-        found = self.vectors(rows)[:, :width]
-        lengths = np.sqrt(_products(found, found) * _products(query[None, :], query))
-        return self._ranked(rows, _products(found, query) / np.where(lengths == 0, 1, lengths), k)
+        return self.retrieve(self.vectors(np.array([row]))[0], k, hidden={row})
 
     def by_popularity(self) -> Iterator[tuple[VideoRow, int]]:
         """Yield live rows and their training interactions, most first, then arrivals, newest first.

@@ -27,9 +27,14 @@ class Csr(NamedTuple):
     starts: Rows
     videos: Rows
 
+    def counts(self, users: Rows) -> Rows:
+        """Return how many videos each of `users: (B,)` has: (B,)."""
+        counted: Rows = self.starts[users + 1] - self.starts[users]
+        return counted
+
     def of(self, users: Rows) -> Rows:
         """Return the video rows of `users: (B,)`, one user's after the other's."""
-        counts = self.starts[users + 1] - self.starts[users]
+        counts = self.counts(users)
         behind = np.cumsum(counts) - counts
         places = np.arange(counts.sum()) + np.repeat(self.starts[users] - behind, counts)
         found: Rows = self.videos[places]

@@ -1,51 +1,76 @@
-"""Draws (user, seen video, unseen video) triples. Knows interactions; nothing of models."""
+"""Draws what a training step sees: seen videos beside unseen ones. Knows interactions, no model."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from training.data.dataset import Interactions, Mask, Rows
+from training.data.dataset import Csr, Interactions, Mask, Rows
 
 # After so many rounds of rejection the few users left have seen nearly everything.
 REJECTION_ROUNDS: Final = 16
 
 
-class Triples(NamedTuple):
-    """A batch: `users`, `positives`, `negatives`, each (B,)."""
+class Batch(NamedTuple):
+    """`users` and `positives`, each (B,), and the `negatives` of the step.
+
+    Negatives drawn for each user are (B,) and unmet. Negatives shared by all users are (N,), and
+    `met` = (place in users, place in negatives) lists the pairs to leave out.
+    """
 
     users: Rows
     positives: Rows
     negatives: Rows
+    met: tuple[Rows, Rows] | None
 
 
-class TripleSampler:
-    """Draws an epoch of triples: every training interaction once, beside a fresh negative.
+class Sampler:
+    """Goes through every training interaction once an epoch, in random order.
 
-    A negative is uniform over the videos with any training interaction that this user has not met.
-    (Cold videos are no negatives: the model would learn to bury what nobody could have watched.)
+    Negatives are uniform over the videos with any training interaction. (Cold videos are none: the
+    model would learn to bury what nobody could have watched.) Users who met every warm video are
+    left out: there is nothing to tell apart.
     """
 
-    def __init__(self, train: Interactions, *, videos: int) -> None:
-        """Index `train` over `videos` video rows; users who met every warm video are left out."""
+    def __init__(self, train: Interactions, *, users: int, videos: int) -> None:
+        """Index `train` over `users` user rows and `videos` video rows."""
         self._videos = videos
         self._warm = np.unique(train.videos)
         counts = np.bincount(train.users)
         usable = counts[train.users] < len(self._warm)
         self._users, self._positives = train.users[usable], train.videos[usable]
+        self._by_user: Csr = train.by_user(users)
         self._met = np.sort(train.users * videos + train.videos)
 
     def __len__(self) -> int:
-        """Return the number of triples in an epoch."""
+        """Return the number of interactions in an epoch."""
         return len(self._users)
 
-    def epoch(self, batch_size: int, rng: np.random.Generator) -> Iterator[Triples]:
-        """Yield the triples of one epoch in random order, `batch_size` at a time."""
+    def pairwise(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Yield an epoch of batches in which every user has a negative of its own."""
+        for users, positives in self._positives_in(batch_size, rng):
+            yield Batch(users, positives, self.negatives(users, rng), None)
+
+    def shared(self, batch_size: int, negatives: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Yield an epoch of batches whose users share `negatives` different videos."""
+        count = min(negatives, len(self._warm))
+        place = np.full(self._videos, -1)
+        for users, positives in self._positives_in(batch_size, rng):
+            drawn = rng.choice(self._warm, count, replace=False)
+            place[drawn] = np.arange(count)
+            columns = place[self._by_user.of(users)]
+            rows = np.repeat(np.arange(len(users)), self._by_user.counts(users))
+            place[drawn] = -1
+            hit = columns >= 0
+            yield Batch(users, positives, drawn, (rows[hit], columns[hit]))
+
+    def _positives_in(
+        self, batch_size: int, rng: np.random.Generator
+    ) -> Iterator[tuple[Rows, Rows]]:
         order = rng.permutation(len(self._users))
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            users = self._users[chosen]
-            yield Triples(users, self._positives[chosen], self.negatives(users, rng))
+            yield self._users[chosen], self._positives[chosen]
 
     def negatives(self, users: Rows, rng: np.random.Generator) -> Rows:
         """Return for each of `users: (B,)` a warm video that the user has not met: (B,)."""

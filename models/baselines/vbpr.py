@@ -1,0 +1,46 @@
+"""VBPR on all modalities: ids beside one linear map of features (He and McAuley, AAAI 2016)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from models.recommender import EMBEDDING_SCALE, Rehearsal
+
+
+class Vbpr(nn.Module):
+    """e_i = [id embedding ; W f_i | bias]: the static fusion that MetaMMF is measured against."""
+
+    features: Tensor
+
+    def __init__(self, features: Tensor, *, users: int, width: int) -> None:
+        """Map standardised `features: (V, F)` to `width`; vectors are D = 2 width + 1 wide."""
+        super().__init__()
+        self.register_buffer("features", features, persistent=False)
+        self.map = nn.Linear(features.shape[1], width, bias=False)
+        nn.init.normal_(self.map.weight, std=EMBEDDING_SCALE * features.shape[1] ** -0.5)
+        self.users = nn.Parameter(torch.randn(users, 2 * width) * EMBEDDING_SCALE)
+        self.videos = nn.Parameter(torch.randn(len(features), width) * EMBEDDING_SCALE)
+        self.bias = nn.Parameter(torch.zeros(len(features), 1))
+
+    def forward(
+        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
+        user_vectors = embedding(users, self.users)
+        ones = user_vectors.new_ones(len(users), 1)
+        return torch.cat([user_vectors, ones], dim=1), self._videos(videos)
+
+    def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all but the map of the features (see `Recommender`)."""
+        free = torch.cat([embedding(videos, self.videos), embedding(videos, self.bias)], dim=1)
+        return embedding(users, self.users), free
+
+    def all_vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of all users and videos: (U, D), (V, D)."""
+        rows = torch.arange(len(self.features), device=self.features.device)
+        ones = self.users.new_ones(len(self.users), 1)
+        return torch.cat([self.users, ones], dim=1), self._videos(rows)
+
+    def _videos(self, rows: Tensor) -> Tensor:
+        content: Tensor = self.map(self.features[rows])
+        return torch.cat([embedding(rows, self.videos), content, embedding(rows, self.bias)], dim=1)
