@@ -137,6 +137,14 @@ def test_an_offset_that_only_the_rows_of_features_tell_is_found(source: Path) ->
     assert import_("mmgcn", source).dataset.video_ids == ["5", "6", "7", "8", "9"]
 
 
+def test_items_from_zero_need_not_all_be_met(source: Path) -> None:
+    for name in ("train", "val_full", "test_full"):
+        np.save(source / f"{name}.npy", np.array([(0, 1), (2, 3)]))
+    found = import_("mmgcn", source)
+    assert found.dataset.video_ids == ["0", "1", "2", "3", "4"]
+    assert found.met("train") == {("0", "1"), ("2", "3")}
+
+
 def test_items_beyond_the_users_may_have_no_offset_all_the_same(source: Path) -> None:
     for name in ("train", "val_full", "test_full"):
         np.save(source / f"{name}.npy", np.array([(0, 4)]))

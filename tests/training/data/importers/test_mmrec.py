@@ -60,7 +60,7 @@ def test_other_names_and_a_third_modality_are_named_by_options(source: Path) -> 
 
 
 def test_a_pair_in_two_splits_counts_in_the_first(source: Path) -> None:
-    write_inter(source, HEADER, "0\t1\t5\t20\t2", "0\t1\t5\t30\t0", "0\t1\t5\t10\t0")
+    write_inter(source, HEADER, "0\t1\t5\t5\t2", "0\t1\t5\t30\t0", "0\t1\t5\t10\t0")
     found = import_("mmrec", source)
     assert found.met("train") == {("0", "1")}
     assert found.met("test") == set()

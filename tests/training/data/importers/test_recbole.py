@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
     write(
         folder / "ml-100k.item",
         "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq",
-        'i3\tHeat "the" movie\t1995\tCrime Drama',
+        'i3\t"Heat" the movie\t1995\tCrime Drama',
         "i4\tÜber\t1995\t",
         "i99\tNo features\t1995\tDrama",
     )
@@ -44,7 +44,7 @@ def test_tokens_are_ids_and_the_latest_are_held_out(source: Path) -> None:
 
 def test_titles_and_classes_become_metadata(source: Path) -> None:
     found = import_("recbole", source)
-    assert found.told_of("i3") == {"title": 'Heat "the" movie', "tags": ["Crime", "Drama"]}
+    assert found.told_of("i3") == {"title": '"Heat" the movie', "tags": ["Crime", "Drama"]}
     assert found.told_of("i4") == {"title": "Über", "tags": []}
     assert found.told_of("i5") == {}
 

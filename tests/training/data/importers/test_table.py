@@ -171,6 +171,15 @@ def test_without_times_the_seed_divides(source: Path) -> None:
     assert first.test.videos.tolist() == second.test.videos.tolist()
 
 
+@pytest.mark.parametrize(
+    "ids", [["007", "7"], ["1.0", "1"], ["true", "false"], ["2024-01-01"], ["NA", "null"]]
+)
+def test_an_id_that_looks_like_something_else_stays_text(ids: list[str], source: Path) -> None:
+    write_csv(source / "interactions", {"user_id": ids, "video_id": ids})
+    write_csv(source / "visual", {"video_id": ids, "a": [1.0 + n for n in range(len(ids))]})
+    assert import_("table", source).met("train") == {(text, text) for text in ids}
+
+
 IDS = st.lists(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6).filter(
         lambda text: fault_in_id(text) is None
