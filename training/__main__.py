@@ -1,4 +1,4 @@
-"""The trainer's command line: import, synth, fit, evaluate, compare."""
+"""The trainer's command line: import, synth, hold-out, fit, evaluate, compare."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +35,7 @@ from training.data.importers.npz import read_npz
 from training.data.importers.recbole import read_recbole
 from training.data.importers.table import read_tables
 from training.data.matrix import constant_columns
+from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
 from training.errors import TrainingError
@@ -128,6 +130,19 @@ def synth(
     with _errors_told():
         sample = make_synthetic(videos=videos, users=users, seed=seed)
         _describe(write_dataset(destination, sample), destination)
+
+
+@app.command("hold-out")
+def hold_out(
+    source: Annotated[Path, typer.Argument(metavar="DATASET")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST")],
+    share: Annotated[float, typer.Option(min=0, max=0.9, help="Of the videos.")] = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Write a copy whose validation and test hold videos that training never sees: arrivals."""
+    with _errors_told():
+        data = hold_out_videos(read_dataset(source), share, np.random.default_rng(seed))
+        _describe(write_dataset(destination, data, accept=_findings(data)), destination)
 
 
 @app.command("fit")

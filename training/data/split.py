@@ -1,8 +1,10 @@
 """Divides interactions that came without a split, user by user. Knows rows and times."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from training.data.dataset import SPLITS, Rows, Split
+from training.data.dataset import SPLITS, Dataset, Interactions, Mask, Rows, Split
 
 TRAIN_SHARE = 0.8
 
@@ -37,3 +39,29 @@ def leave_last_out(users: Rows, times: Rows | None) -> list[Split]:
     codes = np.empty(len(users), dtype=np.int64)
     codes[order] = np.where((left == 0) & (total > 1), 2, (left == 1) & (total > 2))  # noqa: PLR2004
     return [SPLITS[code] for code in codes]
+
+
+def hold_out_videos(dataset: Dataset, share: float, rng: np.random.Generator) -> Dataset:
+    """Return `dataset` with a random `share` of its videos without any training interaction.
+
+    Half of them are judged in validation with every interaction they have, the other half in test
+    (the item-disjoint protocol of GAR and ALDI). All other interactions stay where they are.
+    """
+    order = rng.permutation(dataset.videos)
+    held = round(share * dataset.videos)
+    in_val, in_test = np.zeros((2, dataset.videos), dtype=bool)
+    in_val[order[: held // 2]] = True
+    in_test[order[held // 2 : held]] = True
+    warm = ~(in_val | in_test)
+    everything = dataset.train.joined(dataset.val).joined(dataset.test)
+    return replace(
+        dataset,
+        train=_only(dataset.train, warm),
+        val=_only(dataset.val, warm).joined(_only(everything, in_val)),
+        test=_only(dataset.test, warm).joined(_only(everything, in_test)),
+    )
+
+
+def _only(interactions: Interactions, wanted: Mask) -> Interactions:
+    chosen = wanted[interactions.videos]
+    return Interactions(interactions.users[chosen], interactions.videos[chosen])

@@ -1,0 +1,67 @@
+"""Holding videos out makes arrivals of them, and loses no interaction."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from training.__main__ import app
+from training.data.dataset import SPLITS, Dataset
+from training.data.folder import read_dataset
+from training.data.folder_writer import write_dataset
+from training.data.split import hold_out_videos
+from training.data.synthetic import make_synthetic
+
+
+@pytest.fixture(scope="module")
+def sample() -> Dataset:
+    return make_synthetic(videos=100, users=60, seed=3)
+
+
+def pairs(dataset: Dataset) -> set[tuple[int, int]]:
+    parts = [dataset.interactions(split) for split in SPLITS]
+    return {
+        pair
+        for part in parts
+        for pair in zip(part.users.tolist(), part.videos.tolist(), strict=True)
+    }
+
+
+def test_held_out_videos_have_every_interaction_in_one_judged_split(sample: Dataset) -> None:
+    held = hold_out_videos(sample, 0.4, np.random.default_rng(0))
+    assert pairs(held) == pairs(sample)
+    gone = np.setdiff1d(sample.train.videos, held.train.videos)
+    assert len(gone) > 20
+    in_val, in_test = np.isin(gone, held.val.videos), np.isin(gone, held.test.videos)
+    assert (in_val != in_test).all()
+    assert 0.3 < in_val.mean() < 0.7
+
+
+def test_other_videos_keep_their_splits(sample: Dataset) -> None:
+    held = hold_out_videos(sample, 0.2, np.random.default_rng(1))
+    warm = np.unique(held.train.videos)
+    for split in SPLITS:
+        before, after = sample.interactions(split), held.interactions(split)
+        kept = np.isin(before.videos, warm)
+        assert set(zip(before.users[kept].tolist(), before.videos[kept].tolist(), strict=True)) == {
+            (user, video)
+            for user, video in zip(after.users.tolist(), after.videos.tolist(), strict=True)
+            if video in warm
+        }
+
+
+def test_the_same_seed_holds_out_the_same_videos(sample: Dataset) -> None:
+    first, again, other = (
+        hold_out_videos(sample, 0.2, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first.train.videos, again.train.videos)
+    assert not np.array_equal(first.train.videos, other.train.videos)
+
+
+def test_the_command_writes_a_dataset_folder(tmp_path: Path, sample: Dataset) -> None:
+    write_dataset(tmp_path / "sample", sample)
+    command = ["hold-out", str(tmp_path / "sample"), str(tmp_path / "held"), "--share", "0.3"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert read_dataset(tmp_path / "held").cold.sum() >= 30
