@@ -13,11 +13,13 @@ from torch.nn.functional import embedding
 
 from models.recommender import MetaMMF, Recommender, Rehearsal
 from training.config import FitConfig
-from training.data.dataset import Dataset, Floats
+from training.data.dataset import Dataset, Floats, Rows
 from training.data.sampling import Batch, Sampler
 from training.evaluate import evaluate, inner_products
 from training.objective import bpr_loss, softmax_loss, squared_lengths
+from training.team import Team
 
+ALONE: Final = Team()
 # The running average starts fast, after this many steps in full: the beginning is forgotten.
 WARM_UP: Final = 10
 
@@ -26,10 +28,16 @@ class Trainer:
     """One network in training."""
 
     def __init__(
-        self, network: Any, dataset: Dataset, config: FitConfig, rng: np.random.Generator
+        self,
+        network: Any,
+        dataset: Dataset,
+        config: FitConfig,
+        rng: np.random.Generator,
+        team: Team = ALONE,
     ) -> None:
-        self._network = network
-        self._represent: Recommender = network
+        """Take `network` where it is; `rng` must be alike in all processes of the `team`."""
+        self._network: Recommender = network
+        self._represent, self._team = team.wrap(network), team
         self._parameters = list(network.parameters())
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
         self._steps = 0
@@ -78,7 +86,7 @@ class Trainer:
 
     def run_epoch(self) -> float:
         """Go once over the training interactions and return the mean loss of one."""
-        self._network.train()
+        self._represent.train()
         total = 0.0
         for batch in self._batches():
             total += self._step(batch) * len(batch.users)
@@ -90,16 +98,17 @@ class Trainer:
             return self._sampler.pairwise(size, self._rng)
         return self._sampler.shared(size, self._config.negatives, self._rng)
 
-    def _step(self, batch: Batch) -> float:
+    def _step(self, whole: Batch) -> float:
+        batch, weight = self._team.part(whole)
         # However often a video occurs in the step, it is fused once.
         rows, places = np.unique(
             np.concatenate([batch.positives, batch.negatives]), return_inverse=True
         )
+        rehearsal = self._rehearsal(rows)
         users, videos = self._tensor(batch.users), self._tensor(rows)
         positives, negatives = torch.split(
             self._tensor(places), [len(batch.positives), len(batch.negatives)]
         )
-        rehearsal = self._rehearsal(len(rows))
         user_vectors, video_vectors = self._represent(users, videos, rehearsal)
         sides = (
             user_vectors / self._config.temperature,
@@ -112,18 +121,22 @@ class Trainer:
             met_users, met_videos = (self._tensor(places) for places in batch.met)
             loss = softmax_loss(*sides, (met_users, met_videos))
         self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss + self._penalty(users, videos, positives, negatives, batch))
+        penalty = self._penalty(users, videos, positives, negatives, batch)
+        torch.autograd.backward(weight * (loss + penalty))
         self._optimiser.step()
         self._average()
-        return loss.item()
+        return weight * loss.item()
 
-    def _rehearsal(self, videos: int) -> Rehearsal | None:
-        """Draw which of the step's `videos` stand there as arrivals, and with which modalities."""
+    def _rehearsal(self, videos: Rows) -> Rehearsal | None:
+        """Draw which of the step's `videos` stand there as arrivals, and with which modalities.
+
+        Drawn over the catalog, so that all processes of a team draw alike.
+        """
         if not self._config.arrival_share or not isinstance(self._network, MetaMMF):
             return None
-        arriving = self._rng.random(videos) < self._config.arrival_share
-        modalities = len(self._dataset.feature_dims)
-        kept = self._rng.random((videos, modalities)) >= self._config.modality_dropout
+        catalog, modalities = self._dataset.videos, len(self._dataset.feature_dims)
+        arriving = self._rng.random(catalog)[videos] < self._config.arrival_share
+        kept = self._rng.random((catalog, modalities))[videos] >= self._config.modality_dropout
         # Nobody arrives without any feature.
         kept[~kept.any(axis=1)] = True
         return Rehearsal(self._tensor(arriving), self._tensor(kept))
@@ -134,7 +147,7 @@ class Trainer:
         """Return the weighted squared lengths of what is free in a batch, per interaction."""
         if not self._config.regularisation:
             return 0.0
-        user_side, video_side = self._represent.embeddings(users, videos)
+        user_side, video_side = self._network.embeddings(users, videos)
         lengths = squared_lengths(video_side)
         total = squared_lengths(user_side).sum() + lengths[positives].sum()
         if batch.met is None:  # drawn for the user, as the positive is
@@ -152,14 +165,14 @@ class Trainer:
         for parameter, average in zip(self._parameters, self._averages, strict=True):
             parameter.data, average.data = average.data, parameter.data
 
-    def validate(self) -> float | None:
-        """Return recall@20 of the averaged parameters on validation; None if there is none."""
+    def validate(self) -> dict[str, Any] | None:
+        """Judge the averaged parameters on validation, as `evaluate` does; None without any."""
         if not len(self._dataset.val):
             return None
         self._swap()
         scorer = inner_products(*self.vectors())
         self._swap()
-        return float(evaluate(self._dataset, "val", scorer)["overall"]["recall@20"])
+        return evaluate(self._dataset, "val", scorer)
 
     @torch.no_grad()
     def vectors(self) -> tuple[Floats, Floats]:
@@ -167,8 +180,8 @@ class Trainer:
 
         Videos without a training interaction are represented as the service would on arrival.
         """
-        self._network.eval()
-        users, videos = self._represent.all_vectors()
+        self._represent.eval()
+        users, videos = self._network.all_vectors()
         cold = np.flatnonzero(self._dataset.cold)
         if len(cold) and isinstance(self._network, MetaMMF):
             rows = self._tensor(cold)
