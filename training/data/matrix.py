@@ -32,7 +32,8 @@ def read_matrix(file: Path, faults: list[str]) -> Floats | None:
     if matrix.shape[1] == 0:
         faults.append(f"{file.name}: has no columns")
         return None
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf here, named below
+    # What float32 cannot hold becomes inf or nan here, and is named by who reads it.
+    with np.errstate(over="ignore", invalid="ignore"):
         return matrix.astype(np.float32)
 
 

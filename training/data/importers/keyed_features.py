@@ -102,7 +102,8 @@ def join(parts: Mapping[Modality, Keyed]) -> tuple[list[str], dict[Modality, Flo
 
 def _wide(table: TextTable, columns: list[str]) -> Floats:
     matrix = np.empty((len(table), len(columns)), np.float32)
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes inf here, named later
+    # What float32 cannot hold becomes inf or nan here, and is named by the caller.
+    with np.errstate(over="ignore", invalid="ignore"):
         for place, name in enumerate(columns):
             matrix[:, place] = table.features(name)
     return matrix

@@ -139,6 +139,13 @@ def test_feature_files_must_agree_in_rows(source: Path) -> None:
     assert "feature files differ in rows: {'visual.npy': 5, 'acoustic.npy': 4}" in faults(source)
 
 
+def test_a_nan_of_any_form_is_told_and_nothing_else(source: Path) -> None:
+    matrix = np.ones((5, 2))
+    matrix.view(np.uint64)[3, 1] = 0x7FF0000000000001  # a signalling NaN
+    np.save(source / "acoustic.npy", matrix)
+    assert "acoustic.npy: row 3, column 1: nan is not a finite float32" in faults(source)
+
+
 def test_a_folder_without_features_is_told(source: Path) -> None:
     for name in ("visual", "acoustic"):
         (source / f"{name}.npy").unlink()
