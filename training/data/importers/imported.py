@@ -17,7 +17,7 @@ from training.data.split import split_by_user
 
 Times = NDArray[Any]
 Divide = Callable[[Rows, Times | None], list[Split]]
-# No video was watched after the year 5138: larger times are milliseconds.
+# No video is watched after the year 5138: larger times are milliseconds.
 LATEST_SECOND: Final = 10**11
 
 

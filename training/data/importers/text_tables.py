@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from models.ids import fault_in_id
 from training.data.dataset import Rows
+from training.data.importers.imported import LATEST_SECOND
 from training.errors import InvalidDataset
 
+LATEST_MILLISECOND: Final = 1000 * LATEST_SECOND
 # A row of features as text takes a few hundred kilobytes at most; a row must fit a block.
 BLOCK_BYTES: Final = 1 << 24
 WHOLE: Final = r"^\s*[+-]?[0-9]+\s*$"
@@ -88,13 +90,22 @@ class TextTable:
         return self._numbers(name, column, pa.int64()).astype(np.int64)
 
     def times(self, name: str) -> NDArray[Any]:
-        """Return a column of times since 1970, in the unit it has."""
+        """Return a column of times since 1970, in seconds or milliseconds as the column is."""
+        times = self._times(name)
+        beyond = np.flatnonzero((times < -LATEST_MILLISECOND) | (times > LATEST_MILLISECOND))
+        if len(beyond):
+            row = int(beyond[0])
+            text = f"{name} is {times[row]}, expected seconds or milliseconds since 1970"
+            raise self.fault(text, row)
+        return times
+
+    def _times(self, name: str) -> NDArray[Any]:
         column = self.column(name)
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
             return self._numbers(name, column, pa.int64())
         if pa.types.is_string(column.type):
-            self._check(name, column, NUMBER, "a time in seconds or milliseconds since 1970")
+            self._check(name, column, NUMBER, "seconds or milliseconds since 1970")
             column = pc.utf8_trim_whitespace(column)
             whole = pc.all(pc.match_substring_regex(column, WHOLE)).as_py()
             return self._numbers(name, column, pa.int64() if whole else pa.float64())

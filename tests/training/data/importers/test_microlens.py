@@ -99,7 +99,7 @@ def test_of_several_encoders_one_is_chosen_by_an_option(source: Path) -> None:
         (["1,9,5"], "the features hold 6 rows, for videos 1 to 6"),
         (["1,1,5", "1,7,5"], "line 3: user 1, video 7: the video is unknown"),
         (["1,v3,5"], "line 2: item is 'v3', expected a whole number"),
-        (["1,3,"], "line 2: timestamp is '', expected a time"),
+        (["1,3,"], "line 2: timestamp is '', expected seconds"),
         (["1,3"], "Expected 3 columns, got 2"),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_video_whose_features_are_zeros_is_left_out_and_said_so(source: Path) 
         (["0\t1.0\t5\t9\t0"], "line 2: itemID is '1.0', expected a whole number"),
         (["0\t\t5\t9\t0"], "line 2: itemID is '', expected a whole number"),
         (["0\t99999999999999999999\t5\t9\t0"], "column 'itemID'"),
-        (["0\t1\t5\tsoon\t0"], "line 2: timestamp is 'soon', expected a time in seconds"),
+        (["0\t1\t5\tsoon\t0"], "line 2: timestamp is 'soon', expected seconds"),
         (["0\t1\t5\t1e999\t0"], "line 2: timestamp is 1e999, expected a number"),
         (["0\t1\t5\t9\t0", "0\t1\t5"], "Row #3: Expected 5 columns, got 3"),
         (["0\t4\t5\t9\t0"], "line 2: user 0, video 4: the video is unknown"),

@@ -110,7 +110,7 @@ def test_other_columns_are_named_by_options(source: Path) -> None:
         ("inter", ["user_id:token\trating:float", "u\t1"], "has no column 'item_id'"),
         ("inter", ["user_id\titem_id", "u\ti1"], "line 1: expected name:type of each column"),
         ("inter", ["a:token\ta:float", "u\ti1"], "line 1: expected name:type of each column"),
-        ("inter", [INTER, "u\ti1\t1\tnan"], "line 2: timestamp is 'nan', expected a time"),
+        ("inter", [INTER, "u\ti1\t1\tnan"], "line 2: timestamp is 'nan', expected secon"),
         ("inter", [INTER, "u\ti1\t1"], "Expected 4 columns, got 3"),
         ("inter", [INTER], "has no row in the train split"),
         ("visual", ["v:token\te:float_seq", "i1\t1 x"], "line 2: holds no vector: could not conv"),

@@ -213,6 +213,8 @@ def test_any_id_survives_a_csv(
         ({"user_id": [1.5], "video_id": ["7"]}, "'user_id' must be text or whole numbers, found d"),
         ({"user_id": ["x"], "video_id": [["7"]]}, "'video_id' must be text or whole numbers"),
         ({**MET, "timestamp": [1.0] * 9 + [None]}, "row 9: timestamp is None, expected a number"),
+        ({**MET, "timestamp": [5] * 9 + [1_700_000_000 * 10**9]}, "row 9: timestamp is 17000000"),
+        ({**MET, "timestamp": [5.0] * 9 + [-1e300]}, "row 9: timestamp is -1e+300, expected seco"),
         ({**MET, "timestamp": [True] * 10}, "column 'timestamp' must be times since 1970"),
         ({**MET, "timestamp": ["2024-01-01"] * 10}, "row 0: timestamp is '2024-01-01', expected"),
         ({**MET, "split": ["train"] * 9 + ["dev"]}, "row 9: split is 'dev', expected one of"),
