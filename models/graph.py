@@ -3,6 +3,7 @@
 Knows edges and vectors; nothing of what the vectors mean. Memory is linear in the edges.
 """
 
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -26,7 +27,10 @@ class InteractionGraph(nn.Module):
     def __init__(
         self, users: Tensor, videos: Tensor, *, sizes: tuple[int, int], scaling: Scaling
     ) -> None:
-        """Connect `users: (E,)` with `videos: (E,)`, row numbers under `sizes` = (U, V)."""
+        """Connect `users: (E,)` with `videos: (E,)`, row numbers under `sizes` = (U, V).
+
+        No edge twice.
+        """
         super().__init__()
         user_degree = torch.bincount(users, minlength=sizes[0]).float()
         video_degree = torch.bincount(videos, minlength=sizes[1]).float()
@@ -71,4 +75,9 @@ def _csr(rows: Tensor, columns: Tensor, weights: Tensor, shape: tuple[int, ...])
     order = torch.argsort(rows * shape[1] + columns)
     counts = torch.bincount(rows, minlength=shape[0])
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return torch.sparse_csr_tensor(starts, columns[order], weights[order], size=shape)
+    with warnings.catch_warnings():
+        # What is asked of these matrices, a product and a copy, is old; the rest is none of ours.
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(
+            starts, columns[order], weights[order], size=shape, check_invariants=True
+        )
