@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.bundle.manifest import ArrivalEntry
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.data.synthetic import make_synthetic
-from training.evaluate import evaluate
+from training.evaluate import evaluate, inner_products
 from training.export import export
 from training.loop import fit
 
@@ -19,22 +18,23 @@ from training.loop import fit
 class Planted:
     """Vectors to put in place of the learnt ones, so that a test knows every score.
 
-    `users: (U, D)` and `videos: (V, D)` float32. The last column is the bias: 1 for every user,
-    what a video scores with everybody for a video.
+    `users: (U, D)` and `videos: (V, D)`, float32 of unit length.
     """
 
     users: Floats
     videos: Floats
 
 
-def plant(users: ArrayLike, videos: ArrayLike, *, bias: ArrayLike = 0.0) -> Planted:
-    """Return `users: (U, D - 1)` and `videos: (V, D - 1)` with the bias column added to both."""
-    tastes, contents = np.asarray(users, np.float32), np.asarray(videos, np.float32)
-    biases = np.broadcast_to(np.asarray(bias, np.float32), len(contents))
-    return Planted(
-        np.column_stack([tastes, np.ones(len(tastes), np.float32)]),
-        np.column_stack([contents, biases]),
-    )
+def plant(users: ArrayLike, videos: ArrayLike) -> Planted:
+    """Return the directions of `users: (U, D)` and `videos: (V, D)`; no row is all zero."""
+    return Planted(unit(users), unit(videos))
+
+
+def unit(rows: ArrayLike) -> Floats:
+    """Return `rows: (N, D)`, scaled to unit length."""
+    wide = np.asarray(rows, np.float64)
+    scaled: Floats = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def write_small_bundle(
@@ -54,18 +54,12 @@ def write_small_bundle(
     With `planted`, its vectors are written, and the index is built over them.
     """
     data = make_synthetic(videos=videos, users=users, seed=seed) if dataset is None else dataset
-    width = 8 if planted is None else planted.videos.shape[1] - 1
+    width = 8 if planted is None else planted.videos.shape[1]
     config = FitConfig(
-        vector_dim=width, hidden_dims=(8,), signal_hidden_dim=8, rank=4, id_dim=4, max_epochs=epochs
+        vector_dim=width, hidden_dims=(8,), signal_hidden_dim=8, rank=4, max_epochs=epochs
     )
     fitted = fit(data, config, seed=seed)
     if planted is not None:
-        longest = float(np.linalg.norm(planted.videos[:, :-1], axis=1).max())
-        fitted = replace(
-            fitted,
-            users=planted.users,
-            videos=planted.videos,
-            arrival=ArrivalEntry(gain=1.0, max_norm=max(longest, 1e-3)),
-        )
-    metrics = evaluate(data, "test", fitted.users, fitted.videos)
+        fitted = replace(fitted, users=planted.users, videos=planted.videos)
+    metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
     return export(fitted, data, config, root, metrics=metrics, seed=seed)

@@ -28,15 +28,8 @@ def best(
 
 
 def nearest(videos: Mapping[str, NDArray[np.float32]], video_id: str, k: int) -> Ranked:
-    """Return the `k` other videos of largest cosine, the bias column left out, ties by id."""
-    query = videos[video_id][:-1].astype(np.float64)
-    scores = {}
-    for other, vector in videos.items():
-        if other != video_id:
-            row = vector[:-1].astype(np.float64)
-            length = np.sqrt(np.sum(row * row) * np.sum(query * query))
-            scores[other] = float(np.sum(row * query) / (length or 1))
-    return _ranked(scores)[:k]
+    """Return the `k` other videos of largest cosine, ties by id: all vectors have unit length."""
+    return best(videos, videos[video_id], k, hidden={video_id})
 
 
 def _ranked(scores: Mapping[str, float]) -> Ranked:

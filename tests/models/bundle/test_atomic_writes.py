@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from models.bundle import layout
-from models.bundle.manifest import ArrivalEntry, FusionEntry, IndexEntry
+from models.bundle.manifest import FusionEntry, IndexEntry
 from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import BundleContent, write_bundle
 
@@ -47,12 +47,11 @@ def content(videos: int = 3, **changed: Any) -> BundleContent:
         BundleContent(
             user_ids=["ann"],
             video_ids=[str(row) for row in range(videos)],
-            users=np.ones((1, 4), np.float32),
-            videos=np.ones((videos, 4), np.float32),
-            arrival=ArrivalEntry(gain=1.0, max_norm=1.0),
+            users=np.full((1, 4), 0.5, np.float32),
+            videos=np.full((videos, 4), 0.5, np.float32),
             modalities={"visual": 4},
             fusion_sizes=FusionEntry(
-                hidden_dims=(), output_dim=2, signal_hidden_dim=1, signal_dim=1, rank=1, form="cpd"
+                hidden_dims=(), signal_hidden_dim=1, signal_dim=1, rank=1, form="cpd"
             ),
             fusion_tensors={"mean": np.zeros(4, np.float32)},
             index=np.zeros(9, np.uint8),

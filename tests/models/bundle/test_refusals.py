@@ -128,7 +128,11 @@ def test_a_manifest_of_endless_depth_is_refused(bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [('"gain": ', '"gain": 1'), ('"seed": 0', '"seed": 1'), ('"log_position": null', "")],
+    [
+        ('"vector_dim": ', '"vector_dim": 1'),
+        ('"seed": 0', '"seed": 1'),
+        ('"log_position": null', ""),
+    ],
 )
 def test_a_manifest_altered_by_hand_is_refused(before: str, after: str, bundle: Path) -> None:
     text = (bundle / layout.MANIFEST).read_text()
@@ -166,6 +170,12 @@ def _nan(vectors: Any) -> Any:
     return spoilt
 
 
+def _of_length(vectors: Any, length: float) -> Any:
+    changed = vectors.copy()
+    changed[3] *= length
+    return changed
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -177,6 +187,9 @@ def _nan(vectors: Any) -> Any:
         (layout.VECTORS, lambda t: {"videos": _nan(t["videos"])}),
         (layout.VECTORS, lambda t: {"users": np.where(t["users"] > 0, np.inf, t["users"])}),
         (layout.VECTORS, lambda t: {"users": None}),
+        (layout.VECTORS, lambda t: {"users": _of_length(t["users"], 1.01)}),
+        (layout.VECTORS, lambda t: {"videos": _of_length(t["videos"], 0.99)}),
+        (layout.VECTORS, lambda t: {"videos": _of_length(t["videos"], 0)}),
         (layout.SEEN, lambda t: {"starts": None}),
         (layout.SEEN, lambda t: {"starts": t["starts"].astype(np.float32)}),
         (layout.SEEN, lambda t: {"starts": t["starts"][:-1]}),
@@ -198,6 +211,15 @@ def test_tensors_that_do_not_fit_are_refused_though_every_checksum_does(
     change_tensors(bundle, name, change(load_file(bundle / name)))
     sealed = reseal(bundle)
     assert refusal(sealed).file == sealed / name
+
+
+def test_the_row_that_is_no_unit_vector_is_named_and_rounding_is_none(bundle: Path) -> None:
+    users = load_file(bundle / layout.VECTORS)["users"]
+    change_tensors(bundle, layout.VECTORS, {"users": _of_length(users, 1.0005)})
+    rounded = reseal(bundle)
+    read_bundle(rounded)
+    change_tensors(rounded, layout.VECTORS, {"users": _of_length(users, 2)})
+    assert "users row 3 is 2.0000 long, expected 1" in refusal(reseal(rounded)).fault
 
 
 def test_tensors_that_differ_from_the_manifest_are_refused(bundle: Path) -> None:

@@ -1,5 +1,6 @@
 """A view answers as brute force would, whatever the log has brought."""
 
+from itertools import product
 from typing import Any
 
 import faiss
@@ -20,13 +21,15 @@ from service.errors import UnknownVideo
 from service.eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
 from service.eventlog.log import Position
 from tests.support import oracle
-from tests.support.bundles import plant, write_small_bundle
+from tests.support.bundles import plant, unit, write_small_bundle
 
 VIDEOS, USERS, WIDTH = 60, 20, 4
-# Few different values, so that ties are everywhere.
-GRID = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), min_size=WIDTH, max_size=WIDTH)
+# The 24 unit vectors of four columns whose products are all exact: ties are everywhere.
+UNITS = np.concatenate(
+    [np.eye(WIDTH), -np.eye(WIDTH), np.array(list(product([-0.5, 0.5], repeat=WIDTH)))]
+).astype(np.float32)
 IDS = [*(f"video-{row:05d}" for row in range(0, VIDEOS, 6)), "a", "b", "c", "zz"]
-VECTORS = GRID.map(lambda row: np.array([*row, 0.25], dtype=np.float32))
+VECTORS = st.sampled_from(list(UNITS))
 STEPS = st.lists(
     st.tuples(st.just("put"), st.sampled_from(IDS), VECTORS)
     | st.tuples(st.just("restore"), st.sampled_from(IDS[:10]), st.none())
@@ -35,16 +38,15 @@ STEPS = st.lists(
     max_size=40,
 )
 Row = NDArray[np.float32]
+HALVES: Row = np.full(WIDTH, 0.5, np.float32)
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    """Planted vectors on a coarse grid: every score is exact in float32, ties abound."""
+    """Planted vectors of few directions: every score is exact in float32, ties abound."""
     rng = np.random.default_rng(3)
     root = tmp_path_factory.mktemp("planted")
-    planted = plant(
-        rng.integers(-1, 2, (USERS, WIDTH)), rng.integers(-2, 3, (VIDEOS, WIDTH)) / 2, bias=0.25
-    )
+    planted = plant(rng.choice(UNITS, USERS), rng.choice(UNITS, VIDEOS))
     write_small_bundle(root, videos=VIDEOS, users=USERS, planted=planted)
     return Snapshot(read_bundle(root / read_current_id(root)))
 
@@ -90,6 +92,12 @@ class Story:
 
 def pairs(found: list[Candidate]) -> oracle.Ranked:
     return [(candidate.video_id, candidate.score) for candidate in found]
+
+
+def drawn(rng: np.random.Generator) -> Row:
+    """A unit vector in any direction."""
+    direction: Row = unit(rng.normal(size=(1, WIDTH)))[0]
+    return direction
 
 
 def ids_seen(view: View, user: str) -> set[str]:
@@ -153,15 +161,14 @@ def test_a_compaction_changes_no_answer(
 ) -> None:
     rng = np.random.default_rng(0)
     steps: list[tuple[str, str, Row | None]] = [
-        ("put", f"new-{rng.integers(30)}", rng.normal(size=WIDTH + 1).astype(np.float32))
-        for _ in range(600)
+        ("put", f"new-{rng.integers(30)}", drawn(rng)) for _ in range(600)
     ]
     steps += [("delete", f"new-{n}", None) for n in range(0, 30, 2)]
     loose = Story(snapshot).tell(steps)
     monkeypatch.setattr(overlay_module, "DEAD_ROWS_KEPT", 8)
     tight = Story(snapshot).tell(steps)
     assert tight.view.overlay.delta.count < 40 < loose.view.overlay.delta.count
-    for vector in rng.normal(size=(20, WIDTH + 1)).astype(np.float32):
+    for vector in unit(rng.normal(size=(20, WIDTH))):
         expected = oracle.best(tight.live, vector, 10)
         assert pairs(tight.view.retrieve(vector, 10)) == expected
         assert pairs(loose.view.retrieve(vector, 10)) == expected
@@ -170,30 +177,28 @@ def test_a_compaction_changes_no_answer(
 
 
 def test_an_old_view_never_sees_what_came_after_it(snapshot: Snapshot) -> None:
-    story = Story(snapshot).tell([("put", "a", np.ones(5, np.float32))])
+    story = Story(snapshot).tell([("put", "a", HALVES)])
     old, before = story.view, dict(story.live)
     rng = np.random.default_rng(0)
-    many: list[tuple[str, str, Row | None]] = [
-        ("put", f"n{n}", rng.normal(size=5).astype(np.float32)) for n in range(700)
-    ]
+    many: list[tuple[str, str, Row | None]] = [("put", f"n{n}", drawn(rng)) for n in range(700)]
     story.tell([("delete", "a", None), *many, ("delete", "video-00000", None)])
-    vector = np.ones(5, np.float32)
+    vector = HALVES
     assert pairs(old.retrieve(vector, 500)) == oracle.best(before, vector, 500)
     assert pairs(old.nearest(VideoId("a"), 500)) == oracle.nearest(before, "a", 500)
     assert pairs(story.view.retrieve(vector, 500)) == oracle.best(story.live, vector, 500)
 
 
 def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
-    story = Story(snapshot).tell([("put", "a", np.ones(5, np.float32))])
+    story = Story(snapshot).tell([("put", "a", HALVES)])
     broken = Edit(snapshot, story.view.overlay, history_limit=9)
     upsert = VideoUpserted(video_id="ghost", features={}, metadata={}, recorded_at=0)
-    broken.apply(upsert, np.full(5, 9, np.float32))
+    broken.apply(upsert, np.full(WIDTH, 9, np.float32))
     with pytest.raises(ValueError, match="ghost-2"):
         broken.apply(
             VideoUpserted(video_id="ghost-2", features={}, metadata={}, recorded_at=0), None
         )
-    story.tell([("put", "b", np.zeros(5, np.float32))])
-    vector = np.ones(5, np.float32)
+    story.tell([("put", "b", -HALVES)])
+    vector = HALVES
     assert pairs(story.view.retrieve(vector, 500)) == oracle.best(story.live, vector, 500)
 
 
@@ -219,7 +224,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     planted = plant(rng.normal(size=(USERS, 8)), rng.normal(size=(3000, 8)))
     write_small_bundle(root, videos=3000, users=USERS, planted=planted)
     snapshot = Snapshot(read_bundle(root / read_current_id(root)))
-    index: Any = faiss.index_factory(9, "IVF40,Flat", faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(8, "IVF40,Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(np.array(snapshot.vectors))
     index.add(np.array(snapshot.vectors))
     snapshot.index = FaissIndex(index, 1)
