@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from training.config import FitConfig
@@ -28,14 +29,24 @@ SECONDS_BETWEEN: Final = 10.0
 
 
 class EpochReport(NamedTuple):
-    """How training stands after an epoch; `validation` is recall@20, None where it was not due."""
+    """How training stands after an epoch.
+
+    `judged` holds recall@20 and ndcg@20 on validation, overall, warm and cold (a group without
+    users is empty); None where it was not due. `best` is the best overall recall@20 so far, None
+    while there is none.
+    """
 
     epoch: int
     max_epochs: int
     loss: float
-    validation: float | None
-    best: float
+    judged: dict[str, dict[str, float]] | None
+    best: float | None
     seconds: float
+
+    @property
+    def validation(self) -> float | None:
+        """Overall recall@20 on validation, None where it was not due."""
+        return None if self.judged is None else self.judged["overall"]["recall@20"]
 
 
 class Progress(NamedTuple):
@@ -63,13 +74,25 @@ class Resumable(Protocol):
 class RunFolder:
     """The folder of one run: `run.json`, `epochs.jsonl`, `checkpoint.safetensors`."""
 
-    def __init__(self, folder: Path, dataset: Dataset, config: FitConfig, *, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dataset: Dataset,
+        config: FitConfig,
+        *,
+        seed: int,
+        seconds_between: float = SECONDS_BETWEEN,
+    ) -> None:
         """Create `folder`, or take it up again where it holds the same request.
+
+        A checkpoint is written after the first epoch that ends `seconds_between` after the last.
 
         Raises:
             InvalidConfig: it holds another one: other settings, seed or data.
+            CorruptCheckpoint: what it asked for cannot be read.
         """
         self.folder = folder
+        self._seconds_between = seconds_between
         self._saved = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         request = {
@@ -82,12 +105,19 @@ class RunFolder:
         file = folder / REQUEST
         if not file.exists():
             _write(file, json.dumps(request, indent=2).encode() + b"\n")
-        elif (known := _read_request(file)) != json.loads(json.dumps(request)):
-            changed = sorted(key for key in request if known.get(key) != request[key])
+            return
+        # As it would be read: a tuple is a list there.
+        differences = _differences(_read_request(file), json.loads(json.dumps(request)))
+        if differences:
             raise InvalidConfig(
-                f"{folder} holds another run (it differs in {', '.join(changed)}); "
+                f"{folder} holds another run, which differs in {', '.join(differences)}; "
                 "choose another folder, or remove it"
             )
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.folder / CHECKPOINT).exists()
 
     def resume(self, trainer: Resumable, start: Progress) -> Progress:
         """Restore `trainer` from the checkpoint and return its progress; `start` if there is none.
@@ -95,24 +125,27 @@ class RunFolder:
         Raises:
             CorruptCheckpoint: the checkpoint cannot be read.
         """
-        file = self.folder / CHECKPOINT
         progress = start
-        if file.exists():
+        if self.has_checkpoint:
+            file = self.folder / CHECKPOINT
             tensors, rest = _read_checkpoint(file)
-            kept = [tensors.pop(f"kept.{place}") for place in range(len(start.kept))]
-            epochs = [EpochReport(*entry) for entry in rest.pop("epochs")]
-            trainer.restore(tensors, rest)
-            progress = Progress(epochs, [t.to(s) for t, s in zip(kept, start.kept, strict=True)])
+            try:
+                kept = [tensors.pop(f"kept.{place}").to(s) for place, s in enumerate(start.kept)]
+                epochs = [EpochReport(*entry) for entry in rest.pop("epochs")]
+                trainer.restore(tensors, rest)
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                fault = f"it is not the state of this network ({error!r})"
+                raise CorruptCheckpoint(file, fault) from error
+            progress = Progress(epochs, kept)
         # What was logged after the checkpoint will be logged again.
-        lines = b"".join(_line(entry) for entry in progress.epochs)
-        _write(self.folder / EPOCHS, lines)
+        _write(self.folder / EPOCHS, b"".join(_line(entry) for entry in progress.epochs))
         return progress
 
     def record(self, trainer: Resumable, progress: Progress) -> None:
         """Log the last epoch, and save a checkpoint unless the last one is young."""
         with (self.folder / EPOCHS).open("ab") as stream:
             stream.write(_line(progress.epochs[-1]))
-        if time.monotonic() - self._saved >= SECONDS_BETWEEN:
+        if time.monotonic() - self._saved >= self._seconds_between:
             self.save(trainer, progress)
 
     def save(self, trainer: Resumable, progress: Progress) -> None:
@@ -121,24 +154,47 @@ class RunFolder:
         kept = {f"kept.{place}": tensor for place, tensor in enumerate(progress.kept)}
         said = json.dumps({**rest, "epochs": progress.epochs})
         contiguous = {name: t.cpu().contiguous() for name, t in {**tensors, **kept}.items()}
-        _write(self.folder / CHECKPOINT, save(contiguous, metadata={"state": said}))
+        file = self.folder / CHECKPOINT
+        scratch = _scratch(file)
+        save_file(contiguous, scratch, metadata={"state": said})
+        _sync_and_replace(scratch, file)
         self._saved = time.monotonic()
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    digest = hashlib.sha256()
+    """Return a digest of all that training reads of `dataset`."""
+    counts = [len(dataset.interactions(split)) for split in SPLITS]
+    shape = [dataset.users, dataset.videos, counts, list(dataset.feature_dims.items())]
+    digest = hashlib.sha256(json.dumps(shape).encode())
     for split in SPLITS:
         part = dataset.interactions(split)
-        digest.update(part.users.tobytes())
-        digest.update(part.videos.tobytes())
-    digest.update(dataset.joined_features.tobytes())
+        digest.update(np.ascontiguousarray(part.users).data)
+        digest.update(np.ascontiguousarray(part.videos).data)
+    digest.update(np.ascontiguousarray(dataset.joined_features).data)
     return digest.hexdigest()
+
+
+def _differences(known: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """Name what `asked` has otherwise than `known`: settings by their keys, data as data."""
+    if known.get("format_version") != asked["format_version"]:
+        return ["its format"]
+    found = [f"the {key}" for key in ("dataset", "seed") if known.get(key) != asked[key]]
+    if known.get("fingerprint") != asked["fingerprint"]:
+        found.append("the data")
+    settings = known.get("config")
+    there: dict[str, Any] = settings if isinstance(settings, dict) else {}
+    here: dict[str, Any] = asked["config"]
+    return found + [
+        f"{key} ({there.get(key)!r} there, {here.get(key)!r} here)"
+        for key in sorted({*here, *there})
+        if here.get(key) != there.get(key)
+    ]
 
 
 def _read_request(file: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except msgspec.MsgspecError as error:
         raise CorruptCheckpoint(file, str(error)) from error
 
 
@@ -148,18 +204,36 @@ def _read_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
             rest = json.loads((stream.metadata() or {})["state"])
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise CorruptCheckpoint(file, str(error)) from error
+        raise CorruptCheckpoint(file, f"it cannot be read ({error!r})") from error
+    if not isinstance(rest, dict):
+        raise CorruptCheckpoint(file, f"its state is {type(rest).__name__}, not an object")
     return tensors, rest
 
 
 def _line(entry: EpochReport) -> bytes:
-    return json.dumps(entry._asdict()).encode() + b"\n"
+    """Return the line of `entry` in the log; a loss that is not finite is null, as in any JSON."""
+    figures = {
+        "epoch": entry.epoch,
+        "max_epochs": entry.max_epochs,
+        "loss": entry.loss,
+        "validation": entry.judged,
+        "best": entry.best,
+        "seconds": entry.seconds,
+    }
+    return msgspec.json.encode(figures) + b"\n"
 
 
 def _write(file: Path, content: bytes) -> None:
-    scratch = file.with_name(f".{file.name}.partial")
-    with scratch.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
+    scratch = _scratch(file)
+    scratch.write_bytes(content)
+    _sync_and_replace(scratch, file)
+
+
+def _scratch(file: Path) -> Path:
+    return file.with_name(f".{file.name}.partial")
+
+
+def _sync_and_replace(scratch: Path, file: Path) -> None:
+    with scratch.open("rb") as stream:
         os.fsync(stream.fileno())
     scratch.replace(file)

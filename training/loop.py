@@ -6,7 +6,7 @@ Knows when to stop and when to save; nothing of steps or terminals.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.trainer import Trainer
 
-# Below any recall: the best validation while none has been made.
-NEVER: Final = -1.0
+# What is told of a validation.
+GROUPS: Final = ("overall", "warm", "cold")
+FIGURES: Final = ("recall@20", "ndcg@20")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +89,28 @@ def best_of(epochs: list[EpochReport]) -> EpochReport:
 
 def _advance(trainer: Trainer, progress: Progress, config: FitConfig, started: float) -> Progress:
     epoch = len(progress.epochs) + 1
-    best = progress.epochs[-1].best if progress.epochs else NEVER
+    best = progress.epochs[-1].best if progress.epochs else None
     loss = trainer.run_epoch()
     due = epoch % config.validate_every == 0 or epoch == config.max_epochs
-    validation = trainer.validate() if due else None
-    standing = best if validation is None else max(best, validation)
+    judged = _told(trainer.validate()) if due else None
     seconds = time.monotonic() - started
-    entry = EpochReport(epoch, config.max_epochs, loss, validation, standing, seconds)
+    entry = EpochReport(epoch, config.max_epochs, loss, judged, best, seconds)
+    validation = entry.validation
+    better = validation is not None and (best is None or validation > best)
+    if better:
+        entry = entry._replace(best=validation)
     # Until something is judged, the latest is the best there is.
-    kept = trainer.averages() if standing > best or standing == NEVER else progress.kept
+    kept = trainer.averages() if better or entry.best is None else progress.kept
     return Progress([*progress.epochs, entry], kept)
+
+
+def _told(metrics: dict[str, Any] | None) -> dict[str, dict[str, float]] | None:
+    if metrics is None:
+        return None
+    return {
+        group: {name: metrics[group][name] for name in FIGURES if name in metrics[group]}
+        for group in GROUPS
+    }
 
 
 def _ended(epochs: list[EpochReport], config: FitConfig, max_seconds: float | None) -> bool:

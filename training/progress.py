@@ -43,10 +43,11 @@ def _print_some(console: Console, title: str, report: EpochReport) -> None:
 
 def _state(report: EpochReport) -> str:
     return (
-        f"loss {report.loss:.4f}, validation recall@20 {_shown(report.validation)} "
-        f"(best {report.best:.4f}), {report.seconds:.0f} s"
+        f"loss {report.loss:.4f}, validation recall@20 {recall_shown(report.validation)} "
+        f"(best {recall_shown(report.best)}), {report.seconds:.0f} s"
     )
 
 
-def _shown(recall: float | None) -> str:
+def recall_shown(recall: float | None) -> str:
+    """Return `recall` as people read it."""
     return "-" if recall is None else f"{recall:.4f}"
