@@ -14,6 +14,7 @@ from rich.table import Table
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
 from models.modality import MODALITIES
+from training.checkpoint import RunFolder
 from training.compare import SHOWN, compare, summarise, table_cells, write_results
 from training.config import configure, read_grid, read_settings
 from training.data.dataset import SPLITS, Dataset
@@ -43,7 +44,7 @@ from training.evaluate import evaluate, inner_products
 from training.export import export
 from training.judge import judge
 from training.loop import fit
-from training.progress import epochs_shown
+from training.progress import epochs_shown, recall_shown
 
 IMPORTERS: Final = {
     "npz": Importer(read_npz),
@@ -58,6 +59,7 @@ IMPORTERS: Final = {
     "microlens": Importer(read_microlens),
     "movielens": Importer(read_movielens, ("seed",)),
 }
+NOTHING_KEPT: Final = "nothing was written"
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -156,12 +158,20 @@ def fit_(
         float | None, typer.Option(min=0, help="Stop after the epoch that ends past this.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for CUDA where it is.")] = "auto",
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Folder to log and checkpoint to; the same command goes on from it."),
+    ] = None,
 ) -> None:
     """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
-    with _errors_told():
+    kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
+    with _errors_told(kept):
         settings = configure(read_settings(config, set_ or []))
         data = read_dataset(dataset)
         _describe(data, dataset)
+        run_folder = None if run is None else RunFolder(run, data, settings, seed=seed)
+        if run_folder is not None and run_folder.has_checkpoint:
+            console.print(f"going on from the checkpoint in {run}", soft_wrap=True, markup=False)
         with epochs_shown(console, "fitting MetaMMF") as show:
             fitted = fit(
                 data,
@@ -169,6 +179,7 @@ def fit_(
                 seed=seed,
                 device=choose_device(device),
                 max_seconds=None if max_minutes is None else 60 * max_minutes,
+                run=run_folder,
                 report=show,
             )
         metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
@@ -220,7 +231,9 @@ def compare_(
             settings,
             grid=read_grid(grid or []),
             report=lambda model, seed, epoch: (
-                console.print(f"{model} seed {seed}: epoch {epoch.epoch}, best {epoch.best:.4f}")
+                console.print(
+                    f"{model} seed {seed}: epoch {epoch.epoch}, best {recall_shown(epoch.best)}"
+                )
                 if epoch.epoch % 50 == 0
                 else None
             ),
@@ -273,14 +286,15 @@ def _show_metrics(metrics: dict[str, Any], title: str) -> None:
 
 
 @contextmanager
-def _errors_told() -> Iterator[None]:
+def _errors_told(kept: str = NOTHING_KEPT) -> Iterator[None]:
+    """Tell what is wrong in place of a traceback, and after Ctrl-C what was `kept`."""
     try:
         yield
     except (TrainingError, BundleError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was written", err=True)
+        typer.echo(f"interrupted; {kept}", err=True)
         raise typer.Exit(130) from None
 
 
