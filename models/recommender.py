@@ -3,6 +3,7 @@
 Knows rows, features and vectors; nothing of external ids, losses or files.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -38,6 +39,9 @@ class Recommender(Protocol):
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is free in them, and penalised for its length: (B, d), (V', d)."""
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the parameters that map features: they, and they alone, decay."""
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""
@@ -102,6 +106,10 @@ class MetaMMF(nn.Module):
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return the users' vectors and the videos' id embeddings (see `Recommender`)."""
         return embedding(users, self.tastes), embedding(videos, self.ids)
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return what maps features, and decays (see `Recommender`)."""
+        return self.fusion.parameters()
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the unit vectors of all users and all videos: (U, D), (V, D)."""

@@ -45,6 +45,7 @@ from training.export import export
 from training.judge import judge
 from training.loop import fit
 from training.progress import epochs_shown, recall_shown
+from training.team import joined
 
 IMPORTERS: Final = {
     "npz": Importer(read_npz),
@@ -172,16 +173,21 @@ def fit_(
         run_folder = None if run is None else RunFolder(run, data, settings, seed=seed)
         if run_folder is not None and run_folder.has_checkpoint:
             console.print(f"going on from the checkpoint in {run}", soft_wrap=True, markup=False)
-        with epochs_shown(console, "fitting MetaMMF") as show:
+        with (
+            joined(choose_device(device)) as team,
+            epochs_shown(console, "fitting MetaMMF") as show,
+        ):
             fitted = fit(
                 data,
                 settings,
                 seed=seed,
-                device=choose_device(device),
                 max_seconds=None if max_minutes is None else 60 * max_minutes,
                 run=run_folder,
-                report=show,
+                team=team,
+                report=show if team.leads else lambda _: None,
             )
+        if not team.leads:
+            return
         metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
         _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
         typer.echo(export(fitted, data, settings, out, metrics=metrics, seed=seed))

@@ -33,7 +33,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     `arrival_share` of a step's videos is represented as on arrival, each modality of these left out
     with probability `modality_dropout`; `feature_dropout` does so to every single feature, arriving
     or not. `regularisation` penalises squared lengths of embeddings;
-    `fusion_decay` is the decoupled weight decay of the fusion network.
+    `fusion_decay` is the decoupled weight decay of what maps features.
 
     Schedule: `averaging` is the decay a step of the running average of the parameters, which is
     what is judged and exported. Every `validate_every` epochs it is judged on validation; training
@@ -51,17 +51,17 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     objective: Objective = "softmax"
     negatives: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
     temperature: Annotated[float, Meta(gt=0, le=100)] = 0.2
-    arrival_share: Share = 0.2
+    arrival_share: Share = 0.3
     modality_dropout: Share = 0.1
-    feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
-    fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 3.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.99
     batch_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 2048
     max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 250
     validate_every: Annotated[int, Meta(ge=1, le=1000)] = 2
-    patience: Annotated[int, Meta(ge=1, le=100_000)] = 20
+    patience: Annotated[int, Meta(ge=1, le=100_000)] = 30
 
 
 PAIRWISE: Final = {

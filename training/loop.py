@@ -17,7 +17,8 @@ from training.build import build
 from training.checkpoint import EpochReport, Progress, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
-from training.trainer import Trainer
+from training.team import Team
+from training.trainer import ALONE, Trainer
 
 # What is told of a validation.
 GROUPS: Final = ("overall", "warm", "cold")
@@ -44,9 +45,9 @@ def fit(
     config: FitConfig,
     *,
     seed: int = 0,
-    device: str = "cpu",
     max_seconds: float | None = None,
     run: RunFolder | None = None,
+    team: Team = ALONE,
     report: Callable[[EpochReport], None] = lambda _: None,
 ) -> Fitted:
     """Train `config.model` on `dataset` and return the vectors of its best epoch on validation.
@@ -54,7 +55,8 @@ def fit(
     The same seed on the same machine and thread count gives the same vectors, bit for bit, also
     when a `run` folder holds the checkpoint of a fit that was cut off: it goes on from there.
     Training ends after `max_epochs`, `patience` epochs after the best one, or once an epoch ends
-    past `max_seconds`. Without validation interactions it trains `max_epochs`.
+    past `max_seconds`. Without validation interactions it trains `max_epochs`. The processes of a
+    `team` share each batch and end with the same vectors; the leading one validates and writes.
 
     Raises:
         InvalidConfig: the checkpoint in `run` is of another fit.
@@ -62,14 +64,15 @@ def fit(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build(dataset, config).to(device)
-        trainer = Trainer(network, dataset, config, np.random.default_rng(seed))
+        network = build(dataset, config).to(team.device)
+        trainer = Trainer(network, dataset, config, np.random.default_rng(seed), team)
         progress = Progress([], trainer.averages())
         if run is not None:
             progress = run.resume(trainer, progress)
+        run = run if team.leads else None
         started = time.monotonic() - progress.seconds
         while not _ended(progress.epochs, config, max_seconds):
-            progress = _advance(trainer, progress, config, started)
+            progress = _advance(trainer, progress, config, started, team)
             if run is not None:
                 run.record(trainer, progress)
             report(progress.epochs[-1])
@@ -87,14 +90,17 @@ def best_of(epochs: list[EpochReport]) -> EpochReport:
     return max(judged, key=lambda entry: entry.validation or 0.0) if judged else epochs[-1]
 
 
-def _advance(trainer: Trainer, progress: Progress, config: FitConfig, started: float) -> Progress:
+def _advance(
+    trainer: Trainer, progress: Progress, config: FitConfig, started: float, team: Team
+) -> Progress:
     epoch = len(progress.epochs) + 1
     best = progress.epochs[-1].best if progress.epochs else None
     loss = trainer.run_epoch()
     due = epoch % config.validate_every == 0 or epoch == config.max_epochs
-    judged = _told(trainer.validate()) if due else None
+    judged = _told(trainer.validate()) if due and team.leads else None
     seconds = time.monotonic() - started
-    entry = EpochReport(epoch, config.max_epochs, loss, judged, best, seconds)
+    # When to stop is for one process to say: no two clocks agree.
+    entry = team.shared(EpochReport(epoch, config.max_epochs, loss, judged, best, seconds))
     validation = entry.validation
     better = validation is not None and (best is None or validation > best)
     if better:

@@ -16,8 +16,9 @@ from training.data.sampling import Batch
 
 @dataclass(frozen=True)
 class Team:
-    """This process among those that train together: the `rank`-th of `size`."""
+    """Where training runs: this process's `device`, and its `rank` among `size` that share it."""
 
+    device: str = "cpu"
     rank: int = 0
     size: int = 1
 
@@ -65,12 +66,12 @@ def joined(device: str) -> Iterator[Team]:
     """Join the team that `torchrun` has set up in the environment; alone where there is none."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Team()
+        yield Team(device)
         return
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     try:
-        yield Team(distributed.get_rank(), size)
+        yield Team(device, distributed.get_rank(), size)
     finally:
         distributed.destroy_process_group()

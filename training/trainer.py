@@ -3,12 +3,13 @@
 Knows the objective and the sampler; nothing of when to stop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.functional import embedding
 
 from models.recommender import MetaMMF, Recommender, Rehearsal
@@ -45,7 +46,7 @@ class Trainer:
         self._dataset, self._config, self._rng = dataset, config, rng
         self._sampler = Sampler(dataset.train, users=dataset.users, videos=dataset.videos)
         self._optimiser = torch.optim.AdamW(
-            _groups(network, config.fusion_decay),
+            _groups(network.parameters(), network.feature_parameters(), config.fusion_decay),
             lr=config.learning_rate,
             weight_decay=0.0,
             fused=True,
@@ -192,12 +193,14 @@ class Trainer:
         return torch.from_numpy(array).to(self._device)
 
 
-def _groups(network: Any, fusion_decay: float) -> list[dict[str, Any]]:
-    """Return the parameters in two groups: the fusion network's, which decay, and the others."""
-    fusion = list(network.fusion.parameters()) if isinstance(network, MetaMMF) else []
-    known = {id(parameter) for parameter in fusion}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+def _groups(
+    parameters: Iterable[Parameter], decaying: Iterable[Parameter], decay: float
+) -> list[dict[str, Any]]:
+    """Divide `parameters` into two groups: those `decaying`, and the others."""
+    chosen = list(decaying)
+    known = {id(parameter) for parameter in chosen}
+    others = [parameter for parameter in parameters if id(parameter) not in known]
     groups: list[dict[str, Any]] = [{"params": others}]
-    if fusion:
-        groups.append({"params": fusion, "weight_decay": fusion_decay})
+    if chosen:
+        groups.append({"params": chosen, "weight_decay": decay})
     return groups

@@ -1,5 +1,7 @@
 """Plain matrix factorisation: ids alone, no features (Rendle et al., UAI 2009)."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
@@ -30,6 +32,10 @@ class BprMf(nn.Module):
         return torch.cat([user_vectors, ones], dim=1), torch.cat(
             [embedding(videos, self.videos), biases], dim=1
         )
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return none: there are no features (see `Recommender`)."""
+        return ()
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""

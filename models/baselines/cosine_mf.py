@@ -1,5 +1,7 @@
 """MetaMMF without features: unit vectors of ids alone, to tell what the fusion adds."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
@@ -26,6 +28,10 @@ class CosineMf(nn.Module):
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return the vectors before they are scaled (see `Recommender`)."""
         return embedding(users, self.users), embedding(videos, self.videos)
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return none: there are no features (see `Recommender`)."""
+        return ()
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""

@@ -1,5 +1,7 @@
 """LightGCN: ids refined along the interactions, no features (He et al., SIGIR 2020)."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
@@ -28,6 +30,10 @@ class LightGcnBaseline(nn.Module):
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return the layer-0 vectors, as in the paper (see `Recommender`)."""
         return embedding(users, self.users), embedding(videos, self.videos)
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return none: there are no features (see `Recommender`)."""
+        return ()
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the propagated vectors of all users and videos: (U, D), (V, D)."""

@@ -1,5 +1,7 @@
 """VBPR on all modalities: ids beside one linear map of features (He and McAuley, AAAI 2016)."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
@@ -34,6 +36,10 @@ class Vbpr(nn.Module):
         """Return all but the map of the features (see `Recommender`)."""
         free = torch.cat([embedding(videos, self.videos), embedding(videos, self.bias)], dim=1)
         return embedding(users, self.users), free
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return what maps features, and decays (see `Recommender`)."""
+        return self.map.parameters()
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""
