@@ -1,0 +1,78 @@
+"""Processes that share each batch end where one process ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.bundle.reader import Bundle, read_bundle
+from training.data.folder_writer import write_dataset
+from training.data.sampling import Batch
+from training.data.synthetic import make_synthetic
+from training.team import Team
+
+ROOT = Path(__file__).parents[2]
+# Dropout draws once for each row of a process; without it all processes compute the same sums.
+SETTINGS = ("max_epochs=3", "feature_dropout=0.0", "batch_size=100", "negatives=40")
+
+
+def fitted(dataset: Path, out: Path, *launcher: str) -> Bundle:
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    command = [*launcher, "-m", "training", "fit", str(dataset), "--out", str(out), *settings]
+    done = subprocess.run(  # noqa: S603 - the command is written above
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return read_bundle(out / done.stdout.split()[-1])
+
+
+@pytest.mark.e2e
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=1))
+    python = sys.executable
+    torchrun = (python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    alone = fitted(tmp_path / "data", tmp_path / "alone", python)
+    # torchrun starts `python -m training` itself.
+    together = fitted(tmp_path / "data", tmp_path / "together", *torchrun)
+    for name in ("users", "videos"):
+        np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-4)
+    assert len(list((tmp_path / "together").glob("*/manifest.json"))) == 1
+    ours, theirs = (json.dumps(bundle.manifest.training["config"]) for bundle in (alone, together))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_parts_of_a_batch_are_the_batch(shared: bool) -> None:
+    rng = np.random.default_rng(0)
+    users, positives = rng.permutation(7), rng.permutation(7)
+    negatives = np.arange(100, 104) if shared else np.arange(100, 107)
+    met = (np.array([0, 3, 6, 6]), np.array([1, 2, 0, 3])) if shared else None
+    batch = Batch(users, positives, negatives, met)
+    parts = [Team(rank=rank, size=3).part(batch) for rank in range(3)]
+    pairs = [
+        pair
+        for part, _ in parts
+        for pair in zip(part.users.tolist(), part.positives.tolist(), strict=True)
+    ]
+    assert sorted(pairs) == sorted(zip(users.tolist(), positives.tolist(), strict=True))
+    # The mean over processes of weighted means is the mean of all.
+    weighted = [weight * part.users.mean() for part, weight in parts]
+    assert np.mean(weighted) == pytest.approx(users.mean())
+    if met is None:
+        assert sorted(n for part, _ in parts for n in part.negatives.tolist()) == list(negatives)
+        return
+    found = [
+        (int(part.users[row]), int(column))
+        for part, _ in parts
+        if part.met is not None
+        for row, column in zip(*part.met, strict=True)
+    ]
+    assert sorted(found) == sorted((int(users[r]), int(c)) for r, c in zip(*met, strict=True))
+
+
+def test_a_batch_smaller_than_the_team_is_done_by_all() -> None:
+    batch = Batch(np.array([1]), np.array([2]), np.array([3]), None)
+    assert [Team(rank=rank, size=2).part(batch) for rank in range(2)] == [(batch, 1.0)] * 2
