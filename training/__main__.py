@@ -45,17 +45,20 @@ from training.export import export
 from training.judge import judge
 from training.loop import fit
 from training.progress import epochs_shown, recall_shown
+from training.report.page import Outcome, write_report
 from training.team import joined
 
+COLUMNS: Final = ("user_column", "video_column", "time_column", "split_column")
+# One reader may go by several names: people look for the one they know.
 IMPORTERS: Final = {
     "npz": Importer(read_npz),
-    "table": Importer(
-        read_tables, ("user_column", "video_column", "time_column", "split_column", "seed")
-    ),
+    "csv": Importer(read_tables, (*COLUMNS, "seed")),
+    "parquet": Importer(read_tables, (*COLUMNS, "seed")),
     "mmgcn": Importer(read_mmgcn, ("first_video", "seed")),
+    "metammf": Importer(read_mmgcn, ("first_video", "seed")),
     "mmssl": Importer(read_mmssl),
     "diffmm": Importer(read_diffmm),
-    "mmrec": Importer(read_mmrec, ("user_column", "video_column", "time_column", "split_column")),
+    "mmrec": Importer(read_mmrec, COLUMNS),
     "recbole": Importer(read_recbole, ("user_column", "video_column", "time_column", "seed")),
     "microlens": Importer(read_microlens),
     "movielens": Importer(read_movielens, ("seed",)),
@@ -161,7 +164,7 @@ def fit_(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for CUDA where it is.")] = "auto",
     run: Annotated[
         Path | None,
-        typer.Option(help="Folder to log and checkpoint to; the same command goes on from it."),
+        typer.Option(help="Folder for log, checkpoint and report; the same command goes on."),
     ] = None,
 ) -> None:
     """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
@@ -190,7 +193,12 @@ def fit_(
             return
         metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
         _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
-        typer.echo(export(fitted, data, settings, out, metrics=metrics, seed=seed))
+        bundle_id = export(fitted, data, settings, out, metrics=metrics, seed=seed)
+        if run is not None and fitted.fusion is not None:
+            outcome = Outcome(data, settings, seed, fitted, fitted.fusion, metrics)
+            page = write_report(run, outcome)
+            console.print(f"report: {page}", soft_wrap=True, markup=False)
+        typer.echo(bundle_id)
 
 
 @app.command("evaluate")

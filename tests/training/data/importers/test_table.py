@@ -58,7 +58,7 @@ def source(tmp_path: Path) -> Path:
 def test_ids_are_kept_as_text_and_the_latest_are_held_out(source: Path, write: Writer) -> None:
     write(source / "interactions", MET)
     write(source / "visual", WIDE)
-    found = import_("table", source)
+    found = import_("csv", source)
     assert found.dataset.video_ids == VIDEOS
     assert found.met("train") == {(user, video) for user in USERS for video in VIDEOS[:4]}
     assert found.met("test") == {("x", "e"), ("y", "e")}
@@ -75,7 +75,7 @@ def test_a_split_is_kept_and_milliseconds_become_seconds(source: Path, write: Wr
     }
     write(source / "interactions", met)
     write(source / "visual", WIDE)
-    found = import_("table", source)
+    found = import_("csv", source)
     assert found.met("train") == {("x", "007")}
     assert found.met("val") == {("y", "e")}
     assert found.met("test") == {("x", "7")}
@@ -87,13 +87,13 @@ def test_other_columns_are_named_by_options(source: Path, write: Writer) -> None
     write(source / "interactions", {names[name]: values for name, values in MET.items()})
     write(source / "visual", {names.get(name, name): values for name, values in WIDE.items()})
     found = import_(
-        "table", source, "--user-column", "viewer", "--video-column", "clip", "--time-column", "at"
+        "csv", source, "--user-column", "viewer", "--video-column", "clip", "--time-column", "at"
     )
     assert found.times()["x", "7"] == 1_700_000_001
     assert "--first-video: not for the format 'table'" in refusal(
-        "table", source, "--first-video", 1
+        "csv", source, "--first-video", 1
     )
-    told = refusal("table", source, "--user-column", "viewer", "--video-column", "clip",
+    told = refusal("csv", source, "--user-column", "viewer", "--video-column", "clip",
                    "--split-column", "part")  # fmt: skip
     assert "has no column 'part'" in told
 
@@ -110,7 +110,7 @@ def test_videos_are_told_of_and_order_matrices(source: Path, write: Writer) -> N
         },
     )
     np.save(source / "visual.npy", np.array(NUMBERS))
-    found = import_("table", source)
+    found = import_("csv", source)
     assert found.dataset.video_ids == ["e", "ü", "a b", "7", "007"]
     assert found.features_of("7") == [4, -0.75]
     assert found.told_of("e") == {"title": "E", "tags": ["a", "b"], "uploader": "me"}
@@ -121,7 +121,7 @@ def test_videos_are_told_of_and_order_matrices(source: Path, write: Writer) -> N
 def test_matrices_without_a_table_of_videos_have_numbers_for_ids(source: Path) -> None:
     write_parquet(source / "interactions", {"user_id": [5, 5, 6], "video_id": [1, 2, 4]})
     np.save(source / "acoustic.npy", np.array(NUMBERS, np.float16))
-    found = import_("table", source)
+    found = import_("csv", source)
     assert found.dataset.user_ids == ["5", "6"]
     assert found.met("train") == {("5", "1"), ("5", "2"), ("6", "4")}
     assert found.dataset.video_ids == ["0", "1", "2", "3", "4"]
@@ -141,7 +141,7 @@ def test_what_other_programs_write_into_parquet_is_read(source: Path) -> None:
     large = pa.array(NUMBERS, pa.large_list(pa.float64()))
     write_parquet(source / "textual", {"embedding": large, "video_id": VIDEOS, "title": VIDEOS})
     write_parquet(source / "videos", {"video_id": VIDEOS, "tags": [["x"], None, [], ["y"], []]})
-    found = import_("table", source)
+    found = import_("csv", source)
     assert found.features_of("ü") == [4, -0.75, 4, -0.75]
     assert found.times()["x", "007"] == 1_700_000_000
     assert found.met("test") == {("x", "e"), ("y", "e")}
@@ -153,7 +153,7 @@ def test_a_repeated_view_counts_once_by_its_first_time(source: Path) -> None:
            "timestamp": [5, 2, 3, 1, 4, 9]}  # fmt: skip
     write_csv(source / "interactions", met)
     write_csv(source / "visual", WIDE)
-    found = import_("table", source)
+    found = import_("csv", source)
     assert found.times() == {("x", "7"): 1, ("x", "e"): 2, ("x", "ü"): 3, ("x", "a b"): 4}
     assert found.met("test") == {("x", "a b")}
     assert "2 interactions repeat a user and video: left out" in found.told
@@ -177,7 +177,7 @@ def test_without_times_the_seed_divides(source: Path) -> None:
 def test_an_id_that_looks_like_something_else_stays_text(ids: list[str], source: Path) -> None:
     write_csv(source / "interactions", {"user_id": ids, "video_id": ids})
     write_csv(source / "visual", {"video_id": ids, "a": [1.0 + n for n in range(len(ids))]})
-    assert import_("table", source).met("train") == {(text, text) for text in ids}
+    assert import_("csv", source).met("train") == {(text, text) for text in ids}
 
 
 IDS = st.lists(
@@ -224,7 +224,7 @@ def test_any_id_survives_a_csv(
 def test_malformed_interactions_are_told(columns: dict[str, Any], text: str, source: Path) -> None:
     write_parquet(source / "interactions", columns)
     write_csv(source / "visual", WIDE)
-    told = refusal("table", source)
+    told = refusal("csv", source)
     assert told.startswith("interactions.parquet: ")
     assert text in told
 
@@ -246,7 +246,7 @@ def test_malformed_interactions_are_told(columns: dict[str, Any], text: str, sou
 def test_malformed_features_are_told(columns: dict[str, Any], text: str, source: Path) -> None:
     write_parquet(source / "interactions", MET)
     write_parquet(source / "visual", columns)
-    told = refusal("table", source)
+    told = refusal("csv", source)
     assert told.startswith("visual.parquet: ")
     assert text in told
 
@@ -255,22 +255,22 @@ def test_a_matrix_must_fit_the_table_of_videos(source: Path) -> None:
     write_parquet(source / "interactions", MET)
     write_csv(source / "videos", {"video_id": VIDEOS})
     np.save(source / "visual.npy", np.ones((4, 2)))
-    assert "visual.npy: has 4 rows, expected 5" in refusal("table", source)
+    assert "visual.npy: has 4 rows, expected 5" in refusal("csv", source)
     matrix = np.ones((5, 2))
     matrix[2, 1] = np.nan
     np.save(source / "visual.npy", matrix)
-    assert "visual.npy: row 2, column 1: nan is not" in refusal("table", source)
+    assert "visual.npy: row 2, column 1: nan is not" in refusal("csv", source)
     write_csv(source / "videos", {"video_id": ["7", "7"]})
-    assert "videos.csv: 1 rows repeat a video_id" in refusal("table", source)
+    assert "videos.csv: 1 rows repeat a video_id" in refusal("csv", source)
 
 
 def test_a_damaged_file_is_told(source: Path) -> None:
     write_csv(source / "visual", WIDE)
     (source / "interactions.parquet").write_bytes(b"PAR1 nothing")
-    assert "interactions.parquet: is not a readable parquet" in refusal("table", source)
+    assert "interactions.parquet: is not a readable parquet" in refusal("csv", source)
 
 
 def test_all_that_is_missing_is_told_at_once(source: Path) -> None:
-    told = refusal("table", source)
+    told = refusal("csv", source)
     assert "holds none of ['visual.parquet', 'visual.csv'" in told
     assert "holds none of ['interactions.parquet', 'interactions.csv'" in told
