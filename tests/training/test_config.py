@@ -4,13 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from training.config import FitConfig, changed, read_config, read_grid
+from training.build import BUILDERS
+from training.config import MODEL_DEFAULTS, FitConfig, configure, read_grid, read_settings
 from training.errors import InvalidConfig
+
+
+def configured(file: Path | None, *settings: str) -> FitConfig:
+    return configure(read_settings(file, settings))
 
 
 def refusal(file: Path | None, *settings: str) -> str:
     with pytest.raises(InvalidConfig) as caught:
-        read_config(file, settings)
+        configured(file, *settings)
     return str(caught.value)
 
 
@@ -20,41 +25,41 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_without_anything_the_defaults_hold() -> None:
-    assert read_config(None) == FitConfig()
+    assert configured(None) == configure({}) == FitConfig()
 
 
 def test_a_file_overlays_the_defaults_and_set_overlays_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, "rank = 3\nlearning_rate = 0.5\nhidden_dims = [7, 9]\n")
-    config = read_config(file, ["rank=5", "patience = 2"])
+    config = configured(file, "rank=5", "patience = 2")
     assert config == FitConfig(rank=5, learning_rate=0.5, hidden_dims=(7, 9), patience=2)
 
 
 def test_the_last_set_wins() -> None:
-    assert read_config(None, ["rank=5", "rank=6"]).rank == 6
+    assert configured(None, "rank=5", "rank=6").rank == 6
 
 
 def test_values_are_toml() -> None:
-    config = read_config(None, ["hidden_dims=[8, 4]", "learning_rate=1e-4", "batch_size=1_000"])
+    config = configured(None, "hidden_dims=[8, 4]", "learning_rate=1e-4", "batch_size=1_000")
     assert (config.hidden_dims, config.learning_rate, config.batch_size) == ((8, 4), 1e-4, 1000)
 
 
 @pytest.mark.parametrize("form", ["static", "gate", "cpd", "full"])
 def test_the_form_of_fusion_is_a_choice(form: str) -> None:
-    assert read_config(None, [f"fusion={form!r}"]).fusion == form
+    assert configured(None, f"fusion={form!r}").fusion == form
     assert read_grid(["fusion=['static', 'cpd']"]) == [{"fusion": "static"}, {"fusion": "cpd"}]
 
 
 def test_no_hidden_layers_is_a_choice() -> None:
-    assert read_config(None, ["hidden_dims=[]"]).hidden_dims == ()
+    assert configured(None, "hidden_dims=[]").hidden_dims == ()
 
 
 @pytest.mark.parametrize(
-    "setting", ["ranks=3", "Rank=3", "learning-rate=0.1", "model='x'", "=3", "a.b=3"]
+    "setting", ["ranks=3", "Rank=3", "learning-rate=0.1", "id_dim=8", "=3", "a.b=3"]
 )
 def test_an_unknown_key_is_named_with_the_known_ones(setting: str) -> None:
     text = refusal(None, setting)
     assert f"`{setting.partition('=')[0]}`" in text
-    assert "known keys: vector_dim" in text
+    assert "known keys: model, vector_dim" in text
 
 
 def test_an_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
@@ -89,6 +94,17 @@ def test_an_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
         ("patience=0", "patience"),
         ("fusion='mixed'", "fusion"),
         ("fusion=1", "fusion"),
+        ("model='popularity'", "model"),
+        ("model=['bpr-mf']", "model"),
+        ("objective='hinge'", "objective"),
+        ("negatives=0", "negatives"),
+        ("temperature=0", "temperature"),
+        ("arrival_share=1.1", "arrival_share"),
+        ("modality_dropout=-0.1", "modality_dropout"),
+        ("feature_dropout=1", "feature_dropout"),
+        ("fusion_decay=-1", "fusion_decay"),
+        ("layers=0", "layers"),
+        ("validate_every=0", "validate_every"),
     ],
 )
 def test_a_value_of_the_wrong_type_or_range_is_named(setting: str, key: str) -> None:
@@ -131,5 +147,43 @@ def test_a_grid_axis_is_a_key_and_an_array(axis: str) -> None:
         read_grid([axis])
 
 
-def test_changes_keep_what_they_do_not_name() -> None:
-    assert changed(FitConfig(rank=3), {"signal_dim": 2}) == FitConfig(rank=3, signal_dim=2)
+def test_every_model_can_be_chosen() -> None:
+    for model in BUILDERS:
+        assert configured(None, f"model={model!r}").model == model
+
+
+@pytest.mark.parametrize("model", list(BUILDERS))
+def test_a_model_has_defaults_of_its_own_and_the_others_are_those_of_all(model: str) -> None:
+    own = MODEL_DEFAULTS.get(model, {})
+    config, common = configure({"model": model}), FitConfig()
+    for key in FitConfig.__struct_fields__:
+        expected = model if key == "model" else own.get(key, getattr(common, key))
+        assert getattr(config, key) == expected, key
+
+
+def test_a_baseline_that_ranks_pairs_and_meta_mmf_differ_in_objective() -> None:
+    assert configure({"model": "bpr-mf"}).objective == "bpr"
+    assert configure({"model": "metammf-gcn"}).objective == "softmax"
+
+
+def test_what_is_asked_for_wins_over_the_defaults_of_the_model(tmp_path: Path) -> None:
+    file = written(tmp_path, "model = 'lightgcn'\nlayers = 4\nregularisation = 0.5\n")
+    config = configured(file, "regularisation=0.25")
+    assert (config.layers, config.regularisation) == (4, 0.25)
+    assert config.objective == "bpr"
+    # The common default, said out loud, is asked for too.
+    said = configured(None, "model='bpr-mf'", "objective='softmax'", "temperature=0.2")
+    assert (said.objective, said.temperature) == ("softmax", 0.2)
+
+
+def test_the_model_of_a_setting_decides_the_defaults_whatever_the_file_says(
+    tmp_path: Path,
+) -> None:
+    file = written(tmp_path, "model = 'bpr-mf'\n")
+    assert configured(file, "model='metammf-mf'") == FitConfig()
+
+
+def test_settings_are_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
+    assert read_settings(None) == {}
+    file = written(tmp_path, "rank = 3\n")
+    assert read_settings(file, ["layers=2"]) == {"rank": 3, "layers": 2}

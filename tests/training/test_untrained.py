@@ -1,0 +1,120 @@
+"""What is not trained scores as its formula says, reckoned the plain way."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.support.datasets import dataset_of, random_features, two_tastes
+from training.data.dataset import Dataset
+from training.evaluate import top_lists
+from training.untrained import UNTRAINED, content_neighbours, linear_filter, popularity
+
+USERS, VIDEOS = 5, 8
+TRAIN = st.sets(
+    st.tuples(st.integers(0, USERS - 1), st.integers(0, VIDEOS - 1)), min_size=1, max_size=25
+)
+EVERYBODY = np.arange(USERS)
+Doubles = NDArray[np.float64]
+
+
+def data(train: set[tuple[int, int]], *, seed: int = 0) -> Dataset:
+    """Two modalities, of which video 1 lacks the second; a column of the first never moves."""
+    features = random_features(VIDEOS, {"visual": 3, "textual": 2}, seed=seed)
+    features["visual"][:, 1] = 7
+    features["textual"][1] = 0
+    return dataset_of(users=USERS, videos=VIDEOS, train=sorted(train), features=features)
+
+
+def met(dataset: Dataset) -> Doubles:
+    """The training interactions: (U, V), 1 where they met."""
+    table = np.zeros((dataset.users, dataset.videos))
+    table[dataset.train.users, dataset.train.videos] = 1
+    return table
+
+
+def test_popularity_ranks_by_training_interactions_ties_by_row() -> None:
+    train = [(0, 3), (1, 3), (2, 3), (0, 1), (1, 1), (0, 5), (1, 0)]
+    dataset = dataset_of(users=4, videos=6, train=train, test=[(3, 2)])
+    scorer = popularity(dataset)
+    (shown,) = top_lists(scorer, np.array([3]), dataset.train.by_user(4), videos=6)
+    assert shown[:6].tolist() == [3, 1, 0, 5, 2, 4]
+    assert len(np.unique(scorer(np.array([3])))) == 6
+
+
+@settings(max_examples=60, deadline=None)
+@given(train=TRAIN)
+def test_the_linear_filter_is_one_hop_of_the_normalised_co_occurrence(
+    train: set[tuple[int, int]],
+) -> None:
+    dataset = data(train)
+    ratings = met(dataset)
+    by_user, by_video = (np.maximum(ratings.sum(axis), 1) for axis in (1, 0))
+    normalised = ratings / np.sqrt(np.outer(by_user, by_video))
+    expected = (
+        ratings @ np.diag(by_video**-0.5) @ normalised.T @ normalised @ np.diag(by_video**0.5)
+    )
+    np.testing.assert_allclose(linear_filter(dataset)(EVERYBODY), expected, rtol=1e-4, atol=1e-6)
+
+
+def plain_profile(dataset: Dataset, video: int) -> Doubles:
+    """All modalities of a video, each standardised, cut at six and of unit length."""
+    parts = []
+    for name in ("visual", "textual"):
+        matrix = dataset.features[name].astype(np.float64)
+        having = [row for row in matrix if row.any()]
+        part = np.zeros(matrix.shape[1])
+        if matrix[video].any():
+            for column in range(matrix.shape[1]):
+                values = [row[column] for row in having]
+                deviation = np.std(values) or 1
+                part[column] = (matrix[video, column] - np.mean(values)) / deviation
+            part = np.clip(part, -6, 6)
+            part /= np.linalg.norm(part)
+        parts.append(part)
+    profile: Doubles = np.concatenate(parts)
+    return profile / np.linalg.norm(profile)
+
+
+@settings(max_examples=60, deadline=None)
+@given(train=TRAIN, seed=st.integers(0, 99))
+def test_content_neighbours_rank_as_the_cosine_with_the_sum_of_what_the_user_met(
+    train: set[tuple[int, int]], seed: int
+) -> None:
+    dataset = data(train, seed=seed)
+    profiles = [plain_profile(dataset, video) for video in range(VIDEOS)]
+    found = content_neighbours(dataset)(EVERYBODY)
+    for user in range(USERS):
+        mine = [profiles[video] for other, video in train if other == user]
+        for video in range(VIDEOS):
+            expected = sum(profile @ profiles[video] for profile in mine)
+            assert found[user, video] == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_absurd_value_is_cut_at_six_deviations() -> None:
+    features = random_features(60, {"visual": 3, "textual": 2})
+    features["textual"][0, 0] = 1e9  # 7.7 deviations of sixty values
+    dataset = dataset_of(users=1, videos=60, train=[(0, 0)], features=features)
+    profiles = np.stack([plain_profile(dataset, video) for video in range(60)])
+    found = content_neighbours(dataset)(np.array([0]))[0]
+    np.testing.assert_allclose(found, profiles @ profiles[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(UNTRAINED))
+def test_the_rows_asked_for_are_scored_and_may_be_written_to(name: str) -> None:
+    dataset = data({(0, 1), (1, 2), (2, 2), (3, 4), (4, 4), (4, 5), (0, 7)})
+    scorer = UNTRAINED[name](dataset)
+    whole = scorer(EVERYBODY)
+    assert whole.shape == (USERS, VIDEOS)
+    some = scorer(np.array([3, 0]))
+    np.testing.assert_array_equal(some, whole[[3, 0]])
+    some[:] = -np.inf
+    np.testing.assert_array_equal(scorer(EVERYBODY), whole)
+
+
+def test_content_neighbours_find_the_side_that_features_tell() -> None:
+    dataset = two_tastes()
+    scores = content_neighbours(dataset)(np.arange(dataset.users))
+    mine = np.arange(dataset.users)[:, None] % 2 == np.arange(dataset.videos) % 2
+    assert scores[mine].min() > scores[~mine].max()
