@@ -85,7 +85,8 @@ class RunFolder:
     ) -> None:
         """Create `folder`, or take it up again where it holds the same request.
 
-        A checkpoint is written after the first epoch that ends `seconds_between` after the last.
+        A checkpoint is written after the first epoch that ends `seconds_between` after the last
+        one. Only `record` and `save` write files; of processes that train together one calls them.
 
         Raises:
             InvalidConfig: it holds another one: other settings, seed or data.
@@ -94,6 +95,8 @@ class RunFolder:
         self.folder = folder
         self._seconds_between = seconds_between
         self._saved = time.monotonic()
+        # How many epochs the log is known to hold.
+        self._logged: int | None = None
         folder.mkdir(parents=True, exist_ok=True)
         request = {
             "format_version": FORMAT_VERSION,
@@ -102,12 +105,12 @@ class RunFolder:
             "seed": seed,
             "config": msgspec.to_builtins(config),
         }
+        self._request = json.dumps(request, indent=2) + "\n"
         file = folder / REQUEST
         if not file.exists():
-            _write(file, json.dumps(request, indent=2).encode() + b"\n")
             return
         # As it would be read: a tuple is a list there.
-        differences = _differences(_read_request(file), json.loads(json.dumps(request)))
+        differences = _differences(_read_request(file), json.loads(self._request))
         if differences:
             raise InvalidConfig(
                 f"{folder} holds another run, which differs in {', '.join(differences)}; "
@@ -125,31 +128,28 @@ class RunFolder:
         Raises:
             CorruptCheckpoint: the checkpoint cannot be read.
         """
-        progress = start
-        if self.has_checkpoint:
-            file = self.folder / CHECKPOINT
-            tensors, rest = _read_checkpoint(file)
-            try:
-                kept = [tensors.pop(f"kept.{place}").to(s) for place, s in enumerate(start.kept)]
-                epochs = [EpochReport(*entry) for entry in rest.pop("epochs")]
-                trainer.restore(tensors, rest)
-            except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                fault = f"it is not the state of this network ({error!r})"
-                raise CorruptCheckpoint(file, fault) from error
-            progress = Progress(epochs, kept)
-        # What was logged after the checkpoint will be logged again.
-        _write(self.folder / EPOCHS, b"".join(_line(entry) for entry in progress.epochs))
-        return progress
+        if not self.has_checkpoint:
+            return start
+        file = self.folder / CHECKPOINT
+        tensors, rest = _read_checkpoint(file)
+        try:
+            kept = [tensors.pop(f"kept.{place}").to(s) for place, s in enumerate(start.kept)]
+            epochs = [EpochReport(*entry) for entry in rest.pop("epochs")]
+            trainer.restore(tensors, rest)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            fault = f"it is not the state of this network ({error!r})"
+            raise CorruptCheckpoint(file, fault) from error
+        return Progress(epochs, kept)
 
     def record(self, trainer: Resumable, progress: Progress) -> None:
         """Log the last epoch, and save a checkpoint unless the last one is young."""
-        with (self.folder / EPOCHS).open("ab") as stream:
-            stream.write(_line(progress.epochs[-1]))
+        self._log(progress.epochs)
         if time.monotonic() - self._saved >= self._seconds_between:
             self.save(trainer, progress)
 
     def save(self, trainer: Resumable, progress: Progress) -> None:
         """Replace the checkpoint: whole or not at all."""
+        self._log(progress.epochs)
         tensors, rest = trainer.state()
         kept = {f"kept.{place}": tensor for place, tensor in enumerate(progress.kept)}
         said = json.dumps({**rest, "epochs": progress.epochs})
@@ -159,6 +159,17 @@ class RunFolder:
         save_file(contiguous, scratch, metadata={"state": said})
         _sync_and_replace(scratch, file)
         self._saved = time.monotonic()
+
+    def _log(self, epochs: list[EpochReport]) -> None:
+        lines = b"".join(_line(entry) for entry in epochs[self._logged :])
+        if self._logged is None:
+            _write(self.folder / REQUEST, self._request.encode())
+            # What was logged after the checkpoint has been trained again, or never was.
+            _write(self.folder / EPOCHS, lines)
+        else:
+            with (self.folder / EPOCHS).open("ab") as stream:
+                stream.write(lines)
+        self._logged = len(epochs)
 
 
 def _fingerprint(dataset: Dataset) -> str:

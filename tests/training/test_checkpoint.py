@@ -1,6 +1,7 @@
 """A run that was cut off goes on where it stood, and a folder of another run is refused."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,12 +29,13 @@ from tests.support.fitting import (
     unhurried,
 )
 from tests.support.source import ROOT
-from training.build import BUILDERS
-from training.checkpoint import CHECKPOINT, EPOCHS, REQUEST, EpochReport, RunFolder
+from training.build import BUILDERS, build
+from training.checkpoint import CHECKPOINT, EPOCHS, REQUEST, EpochReport, Progress, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.errors import CorruptCheckpoint, InvalidConfig
 from training.loop import Fitted, fit
+from training.trainer import Trainer
 
 CONFIG = small("metammf-mf")
 NEVER = float("inf")
@@ -144,6 +146,30 @@ def test_epochs_after_the_checkpoint_are_trained_and_logged_again(tmp_path: Path
     assert same(vectors(found), vectors(fit(sample(), CONFIG, seed=SEED)))
 
 
+def test_a_log_that_is_ahead_of_the_checkpoint_is_cut_back_even_if_time_is_up(
+    tmp_path: Path,
+) -> None:
+    cut(tmp_path, 3)
+    cut(tmp_path, 6, seconds=NEVER)
+    data = sample()
+    run = RunFolder(tmp_path, data, CONFIG, seed=SEED)
+    assert len(fit(data, CONFIG, seed=SEED, run=run, max_seconds=0).epochs) == 3
+    assert [line["epoch"] for line in logged(tmp_path)] == [1, 2, 3]
+
+
+def test_a_folder_is_only_written_to_by_what_is_recorded(whole: Path, tmp_path: Path) -> None:
+    data = sample()
+    RunFolder(tmp_path / "new", data, CONFIG, seed=SEED)
+    assert list((tmp_path / "new").iterdir()) == []
+    shutil.copytree(whole, tmp_path / "old")
+    before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "old").iterdir()}
+    run = RunFolder(tmp_path / "old", data, CONFIG, seed=SEED)
+    trainer = Trainer(build(data, CONFIG), data, CONFIG, np.random.default_rng(0))
+    assert len(run.resume(trainer, Progress([], trainer.averages())).epochs) == 4
+    after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "old").iterdir()}
+    assert after == before
+
+
 def test_checkpoints_come_no_more_often_than_asked_and_one_at_the_end(tmp_path: Path) -> None:
     cut(tmp_path, 6, seconds=NEVER)
     assert not (tmp_path / CHECKPOINT).exists()
@@ -217,6 +243,14 @@ def moved_to_train(data: Dataset) -> Dataset:
     return replace(data, train=data.train.joined(data.val), val=interactions([]))
 
 
+def with_other_test_users(data: Dataset) -> Dataset:
+    return replace(data, test=replace(data.test, users=data.test.users[::-1]))
+
+
+def with_other_validation_videos(data: Dataset) -> Dataset:
+    return replace(data, val=replace(data.val, videos=data.val.videos[::-1]))
+
+
 def redrawn(data: Dataset) -> Dataset:
     features = {name: matrix.copy() for name, matrix in data.features.items()}
     features["acoustic"][7, 3] += 1
@@ -235,19 +269,29 @@ def with_another_user(data: Dataset) -> Dataset:
     return replace(data, user_ids=[*data.user_ids, "one more"])
 
 
-@pytest.mark.parametrize("change", [moved_to_train, redrawn, recut, with_another_user])
+@pytest.mark.parametrize(
+    "change",
+    [
+        moved_to_train,
+        with_other_test_users,
+        with_other_validation_videos,
+        redrawn,
+        recut,
+        with_another_user,
+    ],
+)
 def test_a_folder_of_other_data_is_refused(
     change: Callable[[Dataset], Dataset], tmp_path: Path
 ) -> None:
     data = sample()
-    RunFolder(tmp_path, data, CONFIG, seed=SEED)
+    cut(tmp_path, 1)
     with pytest.raises(InvalidConfig, match="another run, which differs in the data;"):
         RunFolder(tmp_path, change(data), CONFIG, seed=SEED)
 
 
 def test_a_folder_of_another_seed_or_configuration_is_refused(tmp_path: Path) -> None:
     data = sample()
-    RunFolder(tmp_path, data, CONFIG, seed=SEED)
+    cut(tmp_path, 1, seconds=NEVER)
     with pytest.raises(InvalidConfig, match="the seed"):
         RunFolder(tmp_path, data, CONFIG, seed=SEED + 1)
     other = small("metammf-mf", rank=3, hidden_dims=[9])
