@@ -29,10 +29,10 @@ sys.addaudithook(watch)
 print(loud)
 """
 THIRD = [
-    "faiss", "fastapi", "httpx", "immutables", "msgspec", "numpy", "prometheus_client",
-    "pyarrow.parquet", "pyarrow.compute", "pydantic_settings", "rich.console", "rich.progress",
-    "rich.table", "safetensors.torch", "safetensors.numpy", "structlog", "torch", "typer",
-    "uvicorn",
+    "faiss", "fastapi", "httpx", "immutables", "matplotlib.figure", "msgspec", "numpy",
+    "prometheus_client", "pyarrow.parquet", "pyarrow.compute", "pydantic_settings", "rich.console",
+    "rich.progress", "rich.table", "safetensors.torch", "safetensors.numpy", "structlog", "torch",
+    "typer", "uvicorn",
 ]  # fmt: skip
 
 
