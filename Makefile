@@ -30,7 +30,7 @@ install: .venv/installed ## Create .venv with everything in it
 
 serve: install ## Train once (sample data, or DATA=path), then serve on 127.0.0.1:8000 (PORT=…)
 	@test -n "$(DATA)" -o -d $(DATASET) || $(BIN)/python -m training synth $(DATASET)
-	@test -f $(HOME_DIR)/bundles/CURRENT || $(FIT_THREADS) $(BIN)/python -m training fit $(DATASET) --out $(HOME_DIR)/bundles
+	@test -f $(HOME_DIR)/bundles/CURRENT || $(FIT_THREADS) $(BIN)/python -m training fit $(DATASET) --out $(HOME_DIR)/bundles --run $(HOME_DIR)/run
 	@exec $(BIN)/python -m service serve --bundles $(HOME_DIR)/bundles --port $(PORT) \
 		--event-log sqlite:///$(HOME_DIR)/events.db --example $(HOME_DIR)/new-video.json
 
