@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
+from training.bootstrap import Difference, paired_difference
 from training.build import BUILDERS
 from training.checkpoint import EpochReport
 from training.config import configure
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Floats
 from training.errors import InvalidConfig
-from training.evaluate import Scorer, evaluate, inner_products
+from training.evaluate import Scorer, evaluate, inner_products, recall_by_user
 from training.loop import fit
 from training.untrained import UNTRAINED
 
@@ -25,7 +28,8 @@ SHOWN: Final = ("recall@20", "ndcg@20")
 class Run(NamedTuple):
     """One system with one seed: `val` and `test` as `evaluate` reports them.
 
-    `chosen` is what the validation split chose from the grid.
+    `chosen` is what the validation split chose from the grid; `recalls: (U,)` is recall@20 of each
+    user on test.
     """
 
     model: str
@@ -35,6 +39,7 @@ class Run(NamedTuple):
     seconds: float
     val: dict[str, Any]
     test: dict[str, Any]
+    recalls: Floats
 
 
 def compare(
@@ -91,18 +96,45 @@ def summarise(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return rows
 
 
+def differences(runs: Sequence[Run]) -> dict[str, Difference]:
+    """Return how much better the last model recalls than each other one, on test.
+
+    A user's recall@20 is the mean over the seeds of a model.
+    """
+    by_model = {
+        model: np.mean([run.recalls for run in runs if run.model == model], axis=0)
+        for model in dict.fromkeys(run.model for run in runs)
+    }
+    *others, last = by_model
+    return {
+        other: paired_difference(by_model[last], by_model[other], np.random.default_rng(0))
+        for other in others
+    }
+
+
 def table_cells(row: Mapping[str, Any]) -> list[str]:
     """Return a row of `summarise` as people read it: model, seeds, SHOWN with spread, seconds."""
     shown = [f"{row[metric]:.4f} ± {row[f'{metric} sd']:.4f}" for metric in SHOWN]
     return [row["model"], str(row["seeds"]), *shown, f"{row['seconds']:.0f}"]
 
 
+def difference_lines(runs: Sequence[Run]) -> list[str]:
+    """Return a line for each difference, as people read it."""
+    last = runs[-1].model
+    return [
+        f"{last} over {other}: recall@20 {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+        for other, gain in differences(runs).items()
+    ]
+
+
 def write_results(runs: Sequence[Run], folder: Path) -> None:
     """Write `runs.json` with every figure and `table.md` with the summary."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "runs.json").write_text(json.dumps([run._asdict() for run in runs], indent=1) + "\n")
+    told = [{k: v for k, v in run._asdict().items() if k != "recalls"} for run in runs]
+    (folder / "runs.json").write_text(json.dumps(told, indent=1) + "\n")
     lines = ["| model | seeds | recall@20 | ndcg@20 | seconds |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(table_cells(row))} |" for row in summarise(runs)]
+    lines += ["", *difference_lines(runs)]
     (folder / "table.md").write_text("\n".join(lines) + "\n")
 
 
@@ -140,4 +172,5 @@ def _judged(
         seconds=0.0,
         val=evaluate(dataset, "val", scorer),
         test=evaluate(dataset, "test", scorer),
+        recalls=recall_by_user(dataset, "test", scorer),
     )

@@ -39,10 +39,7 @@ def evaluate(dataset: Dataset, split: Split, scorer: Scorer) -> dict[str, Any]:
         {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "cold_among_cold": {…},
         "coverage@20": share}
     """
-    target = dataset.interactions(split)
-    met = Interactions(target.users[:0], target.videos[:0])
-    for earlier in SPLITS[: SPLITS.index(split)]:
-        met = met.joined(dataset.interactions(earlier))
+    target, seen = dataset.interactions(split), _met_before(dataset, split)
     cold = dataset.cold[target.videos]
     relevant = {
         "overall": target,
@@ -50,7 +47,6 @@ def evaluate(dataset: Dataset, split: Split, scorer: Scorer) -> dict[str, Any]:
         "cold": Interactions(target.users[cold], target.videos[cold]),
     }
     judged = np.unique(target.users)
-    seen = met.by_user(dataset.users)
     lists = top_lists(scorer, judged, seen, videos=dataset.videos)
     report: dict[str, Any] = {
         group: _metrics(lists, judged, part, dataset) for group, part in relevant.items()
@@ -61,6 +57,26 @@ def evaluate(dataset: Dataset, split: Split, scorer: Scorer) -> dict[str, Any]:
     shown = np.unique(lists[lists >= 0]) if len(lists) else lists
     report[f"coverage@{DEPTH}"] = len(shown) / dataset.videos
     return report
+
+
+def recall_by_user(dataset: Dataset, split: Split, scorer: Scorer) -> Floats:
+    """Return recall@20 of each user on `split`, as `evaluate` counts it: (U,), nan where none."""
+    target = dataset.interactions(split)
+    judged = np.unique(target.users)
+    lists = top_lists(scorer, judged, _met_before(dataset, split), videos=dataset.videos)
+    recalls = np.full(dataset.users, np.nan, dtype=np.float32)
+    wanted = np.bincount(target.users, minlength=dataset.users)[judged]
+    recalls[judged] = _hits(lists, judged, target, dataset).sum(1) / wanted
+    return recalls
+
+
+def _met_before(dataset: Dataset, split: Split) -> Csr:
+    """Return what each user met in the splits before `split`."""
+    target = dataset.interactions(split)
+    met = Interactions(target.users[:0], target.videos[:0])
+    for earlier in SPLITS[: SPLITS.index(split)]:
+        met = met.joined(dataset.interactions(earlier))
+    return met.by_user(dataset.users)
 
 
 def top_lists(
@@ -97,15 +113,21 @@ def _best(scores: Floats) -> Rows:
     return best
 
 
-def _metrics(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Metrics:
+def _hits(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Mask:
+    """Tell which of `lists: (N, 20)` of the `judged: (N,)` users are `relevant` to them."""
     keys = np.sort(relevant.users * dataset.videos + relevant.videos)
+    wanted = judged[:, None] * dataset.videos + lists
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    hits: Mask = (keys[places] == wanted) & (lists >= 0)
+    return hits
+
+
+def _metrics(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Metrics:
     counts = np.bincount(relevant.users, minlength=dataset.users)[judged]
     lists, judged, counts = lists[counts > 0], judged[counts > 0], counts[counts > 0]
     if not len(judged):
         return {"users": 0}
-    wanted = judged[:, None] * dataset.videos + lists
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    hits: Mask = (keys[places] == wanted) & (lists >= 0)
+    hits = _hits(lists, judged, relevant, dataset)
     metrics: Metrics = {}
     for cutoff in CUTOFFS:
         metrics[f"recall@{cutoff}"] = float((hits[:, :cutoff].sum(1) / counts).mean())
