@@ -90,9 +90,7 @@ def test_other_columns_are_named_by_options(source: Path, write: Writer) -> None
         "csv", source, "--user-column", "viewer", "--video-column", "clip", "--time-column", "at"
     )
     assert found.times()["x", "7"] == 1_700_000_001
-    assert "--first-video: not for the format 'csv'" in refusal(
-        "csv", source, "--first-video", 1
-    )
+    assert "--first-video: not for the format 'csv'" in refusal("csv", source, "--first-video", 1)
     told = refusal("csv", source, "--user-column", "viewer", "--video-column", "clip",
                    "--split-column", "part")  # fmt: skip
     assert "has no column 'part'" in told
