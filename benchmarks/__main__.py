@@ -19,7 +19,7 @@ from benchmarks.server import Client, running_server
 from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
-from training.evaluate import evaluate
+from training.evaluate import evaluate, inner_products
 from training.export import export
 from training.loop import fit
 
@@ -44,7 +44,7 @@ def main() -> None:
     fitted = fit(dataset, CONFIG)
     with tempfile.TemporaryDirectory() as folder:
         bundles = Path(folder) / "bundles"
-        metrics = evaluate(dataset, "test", fitted.users, fitted.videos)
+        metrics = evaluate(dataset, "test", inner_products(fitted.users, fitted.videos))
         export(fitted, dataset, CONFIG, bundles, metrics=metrics, seed=0)
         with running_server(bundles, Path(folder) / "events.db") as client:
             measures = [_recommendations(client, dataset), _puts(client, dataset)]

@@ -19,6 +19,7 @@ from training.data.folder import read_dataset
 from training.data.folder_writer import write_dataset
 
 QUICK = ["--set", "vector_dim=8", "--set", "hidden_dims=[8]", "--set", "max_epochs=2"]
+GROUPS = ("overall", "warm", "cold", "cold_among_cold")
 
 
 def call(*arguments: str | Path) -> Result:
@@ -82,7 +83,7 @@ def test_a_fitted_bundle_is_named_last_and_evaluates_to_its_own_figures(
     assert judged.returncode == 0, told
     manifest = read_bundle(tmp_path / bundle_id).manifest
     assert json.loads(out) == manifest.metrics
-    assert set(manifest.metrics) == {"overall", "warm", "cold", "coverage@20"}
+    assert set(manifest.metrics) == {*GROUPS, "coverage@20"}
     assert manifest.training["seed"] == 3
 
 
@@ -119,9 +120,7 @@ def test_a_second_fit_adds_a_bundle_and_makes_it_current(dataset: Path, tmp_path
 
 
 def test_max_minutes_and_a_file_of_settings_are_heeded(dataset: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text(
-        "vector_dim = 4\nid_dim = 3\nhidden_dims = []\nmax_epochs = 100000\n"
-    )
+    (tmp_path / "config.toml").write_text("vector_dim = 4\nhidden_dims = []\nmax_epochs = 100000\n")
     result = call(
         "fit", dataset, "--out", tmp_path / "b", "--config", tmp_path / "config.toml",
         "--set", "rank=2", "--max-minutes", "0",
@@ -129,7 +128,7 @@ def test_max_minutes_and_a_file_of_settings_are_heeded(dataset: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     manifest = read_bundle(tmp_path / "b" / result.stdout.split()[-1]).manifest
     assert manifest.training["epochs"] == 1
-    assert (manifest.vector_dim, manifest.fusion.rank, manifest.fusion.hidden_dims) == (8, 2, ())
+    assert (manifest.vector_dim, manifest.fusion.rank, manifest.fusion.hidden_dims) == (4, 2, ())
 
 
 def test_a_sample_is_written_and_repeats(tmp_path: Path) -> None:
@@ -182,9 +181,9 @@ def test_a_comparison_writes_its_runs_and_a_table(dataset: Path, tmp_path: Path)
     assert [(run["model"], run["seed"]) for run in runs] == [
         ("popularity", 0), ("bpr-mf", 0), ("bpr-mf", 1), ("metammf-mf", 0), ("metammf-mf", 1),
     ]  # fmt: skip
-    assert set(runs[0]["test"]) == {"overall", "warm", "cold", "coverage@20"}
+    assert set(runs[0]["test"]) == {*GROUPS, "coverage@20"}
     table = (tmp_path / "table.md").read_text()
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == [
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == [
         "popularity", "bpr-mf", "metammf-mf",
     ]  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from models.bundle.digest import feature_digest
 from models.bundle.reader import list_bundle_ids, read_bundle
 from tests.support.datasets import two_tastes
-from training.config import FitConfig
+from training.config import FitConfig, configure
 from training.data.synthetic import make_synthetic
 from training.errors import TrainingError
 from training.export import build_index, export
@@ -32,7 +32,6 @@ def test_a_bundle_holds_what_was_fitted(tmp_path: Path) -> None:
     assert bundle.video_ids == sample.video_ids
     assert bundle.metadata == sample.metadata
     manifest = bundle.manifest
-    assert manifest.arrival == fitted.arrival
     assert manifest.modalities == {"visual": 64, "acoustic": 32, "textual": 48}
     assert manifest.metrics == {"overall": {"users": 1}}
     assert manifest.training["seed"] == 3
@@ -109,7 +108,7 @@ def test_a_small_catalog_gets_the_exact_index() -> None:
 
 def test_a_baseline_cannot_be_exported(tmp_path: Path) -> None:
     dataset = two_tastes()
-    fitted = fit(dataset, SMALL, model="bpr-mf")
+    fitted = fit(dataset, configure({"model": "bpr-mf", "max_epochs": 1}))
     with pytest.raises(TrainingError, match="fusion network"):
         export(fitted, dataset, SMALL, tmp_path, metrics={}, seed=0)
 

@@ -9,7 +9,8 @@ from training.data.dataset import SPLITS, Dataset
 from training.data.folder_writer import write_dataset
 from training.data.synthetic import TOPIC_NAMES, make_synthetic
 from training.errors import TrainingError
-from training.evaluate import evaluate, popularity_vectors
+from training.evaluate import evaluate, inner_products
+from training.untrained import popularity
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,8 @@ def test_the_planted_taste_tells_more_than_popularity(seed: int) -> None:
     tastes /= tastes.sum(1, keepdims=True).clip(min=1)
     appeal = (sample.popularity / sample.popularity.max())[:, None].astype(np.float32)
     users = np.column_stack([tastes, np.full(sample.users, 0.5, np.float32)])
-    by_taste = evaluate(sample, "test", users, np.column_stack([topics, appeal]))
-    by_popularity = evaluate(sample, "test", *popularity_vectors(sample))
+    by_taste = evaluate(sample, "test", inner_products(users, np.column_stack([topics, appeal])))
+    by_popularity = evaluate(sample, "test", popularity(sample))
     assert by_taste["overall"]["recall@20"] > 1.3 * by_popularity["overall"]["recall@20"]
     assert by_taste["cold"]["recall@20"] > by_popularity["cold"]["recall@20"]
 
