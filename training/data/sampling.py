@@ -34,12 +34,12 @@ class Sampler:
 
     def __init__(self, train: Interactions, *, users: int, videos: int) -> None:
         """Index `train` over `users` user rows and `videos` video rows."""
-        self._videos = videos
+        self._videos, self._user_count = videos, users
         self._warm = np.unique(train.videos)
         counts = np.bincount(train.users)
         usable = counts[train.users] < len(self._warm)
         self._users, self._positives = train.users[usable], train.videos[usable]
-        self._by_user: Csr = train.by_user(users)
+        self._by_video: Csr = Interactions(train.videos, train.users).by_user(videos)
         self._met = np.sort(train.users * videos + train.videos)
 
     def __len__(self) -> int:
@@ -54,15 +54,22 @@ class Sampler:
     def shared(self, batch_size: int, negatives: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Yield an epoch of batches whose users share `negatives` different videos."""
         count = min(negatives, len(self._warm))
-        place = np.full(self._videos, -1)
         for users, positives in self._positives_in(batch_size, rng):
             drawn = rng.choice(self._warm, count, replace=False)
-            place[drawn] = np.arange(count)
-            columns = place[self._by_user.of(users)]
-            rows = np.repeat(np.arange(len(users)), self._by_user.counts(users))
-            place[drawn] = -1
-            hit = columns >= 0
-            yield Batch(users, positives, drawn, (rows[hit], columns[hit]))
+            yield Batch(users, positives, drawn, self._met_among(users, drawn))
+
+    def _met_among(self, users: Rows, videos: Rows) -> tuple[Rows, Rows]:
+        """Return all (place in `users`, place in `videos`) that have met.
+
+        From the videos' side: active users fill a batch, and their histories are long.
+        """
+        audience = self._by_video.of(videos)
+        columns = np.repeat(np.arange(len(videos)), self._by_video.counts(videos))
+        order = np.argsort(users, kind="stable")
+        present = np.bincount(users, minlength=self._user_count)
+        first, times = (np.cumsum(present) - present)[audience], present[audience]
+        within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+        return order[np.repeat(first, times) + within], np.repeat(columns, times)
 
     def _positives_in(
         self, batch_size: int, rng: np.random.Generator
