@@ -17,8 +17,8 @@ from models.modality import Modality, in_order
 FEATURE_LIMIT = 6.0
 # A column that moves less than this is dead; it is centred and left alone.
 SMALLEST_SCALE = 1e-6
-# The last layer's output is scaled by this, so that content starts as long as a residual and does
-# not run ahead of what is learnt from ids.
+# The last layer's output is scaled by this, so that content starts about as long as the embeddings
+# it is added to and does not run ahead of what is learnt from ids.
 OUTPUT_SCALE = 0.1
 
 

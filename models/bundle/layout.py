@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 CURRENT: Final = "CURRENT"
 SCRATCH_PREFIX: Final = ".writing-"
