@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from service.settings import Settings
 from service.telemetry import Telemetry
 from tests.support.commands import run
 from tests.support.deployment import ROOT, named_rows, table_rows
-from training.config import FitConfig
+from training.build import BUILDERS
+from training.config import MODEL_DEFAULTS, FitConfig
 from training.data.folder import ACCEPTABLE, read_dataset
 
 # What the text format appends to the name of a metric of each type.
@@ -65,6 +67,18 @@ def test_every_training_key_is_documented_with_its_default() -> None:
 
     fields = msgspec.structs.fields(FitConfig)
     assert written == {field.name: as_toml(field.default) for field in fields}
+
+
+def test_every_model_is_documented_with_its_own_defaults() -> None:
+    rows = [row for row in table_rows("configuration.md") if len(row) == 3]
+    told = {row[1].strip("`"): row[2] for row in rows if not row[0].startswith("`")}
+    found: dict[str, dict[str, Any]] = {}
+    for model in BUILDERS:
+        # "as `bpr-mf`, but …" stands on what was said before.
+        base = re.match(r"as `([\w-]+)`", told[model])
+        said = "\n".join(re.findall(r"`(\w+ = [^`]+)`", told[model]))
+        found[model] = (found[base.group(1)] if base else {}) | tomllib.loads(said)
+    assert found == {model: MODEL_DEFAULTS.get(model, {}) for model in BUILDERS}
 
 
 def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> None:
