@@ -14,13 +14,15 @@ from service.eventlog.log import START, open_event_log
 from service.eventlog.sqlite import SqliteEventLog
 from tests.support.server import REPOSITORY
 
+# It rests between appends: who takes the lock again at once can starve another for seconds.
 WRITER = """
-import sys
+import sys, time
 from service.eventlog.events import VideoDeleted
 from service.eventlog.sqlite import SqliteEventLog
 log = SqliteEventLog(sys.argv[1])
 for number in range(100_000):
     print(log.append([VideoDeleted(video_id=sys.argv[2], recorded_at=0)] * 3), flush=True)
+    time.sleep(0.005)
 """
 
 
