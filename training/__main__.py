@@ -14,6 +14,7 @@ from rich.table import Table
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
 from models.modality import MODALITIES
+from training.build import FUSING
 from training.checkpoint import RunFolder
 from training.compare import SHOWN, compare, difference_lines, summarise, table_cells, write_results
 from training.config import configure, read_grid, read_settings
@@ -39,7 +40,7 @@ from training.data.matrix import constant_columns
 from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
-from training.errors import TrainingError
+from training.errors import InvalidConfig, TrainingError
 from training.evaluate import evaluate, inner_products
 from training.export import export
 from training.judge import judge
@@ -171,6 +172,9 @@ def fit_(
     kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
     with _errors_told(kept):
         settings = configure(read_settings(config, set_ or []))
+        if settings.model not in FUSING:
+            wanted = ", ".join(FUSING)
+            raise InvalidConfig(f"model {settings.model!r} fuses no features: fit takes {wanted}")
         data = read_dataset(dataset)
         _describe(data, dataset)
         run_folder = None if run is None else RunFolder(run, data, settings, seed=seed)

@@ -89,6 +89,8 @@ def _light_gcn_baseline(dataset: Dataset, config: FitConfig) -> LightGcnBaseline
     )
 
 
+# These have a fusion network, and can be exported.
+FUSING: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
 BUILDERS: Final[Mapping[str, Callable[[Dataset, FitConfig], Any]]] = {
     "metammf-mf": _meta_mmf,
     "metammf-gcn": _meta_mmf_gcn,
