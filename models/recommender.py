@@ -90,17 +90,19 @@ class MetaMMF(nn.Module):
 
         Without a propagation only the videos asked for pass through the fusion network.
         """
-        content = self._content(videos, rehearsal)
         if self.propagation is None:
-            user_vectors, known = (
-                embedding(users, self.tastes),
-                content + embedding(videos, self.ids),
-            )
+            content = self._content(videos, rehearsal)
+            user_vectors = embedding(users, self.tastes)
+            known = content + embedding(videos, self.ids)
+            if rehearsal is not None:
+                known = torch.where(rehearsal.arriving[:, None], content, known)
         else:
             all_users, all_videos = self.propagation(self.tastes, self._every_content() + self.ids)
             user_vectors, known = embedding(users, all_users), embedding(videos, all_videos)
-        if rehearsal is not None:
-            known = torch.where(rehearsal.arriving[:, None], content, known)
+            if rehearsal is not None:
+                places = rehearsal.arriving.nonzero()[:, 0]
+                arriving = Rehearsal(rehearsal.arriving[places], rehearsal.kept[places])
+                known = known.index_copy(0, places, self._content(videos[places], arriving))
         return normalize(user_vectors, dim=1), normalize(known, dim=1)
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,11 +134,14 @@ class MetaMMF(nn.Module):
         if rehearsal is not None:
             present = present & (rehearsal.kept | ~rehearsal.arriving[:, None])
             standardised = self.fusion.masked(standardised, present)
+        return self._fused(standardised, present)
+
+    def _every_content(self) -> Tensor:
+        features, present = (torch.split(all_, BLOCK) for all_ in (self.standardised, self.present))
+        return torch.cat([self._fused(*block) for block in zip(features, present, strict=True)])
+
+    def _fused(self, standardised: Tensor, present: Tensor) -> Tensor:
         if self.feature_dropout:
             standardised = dropout(standardised, self.feature_dropout, self.training)
         content: Tensor = self.fusion(standardised, present)
         return content
-
-    def _every_content(self) -> Tensor:
-        features, present = (torch.split(all_, BLOCK) for all_ in (self.standardised, self.present))
-        return torch.cat([self.fusion(*block) for block in zip(features, present, strict=True)])

@@ -139,7 +139,8 @@ class Trainer:
         arriving = self._rng.random(catalog)[videos] < self._config.arrival_share
         kept = self._rng.random((catalog, modalities))[videos] >= self._config.modality_dropout
         # Nobody arrives without any feature.
-        kept[~kept.any(axis=1)] = True
+        present = self._dataset.present[videos]
+        kept = np.where((kept & present).any(axis=1, keepdims=True), kept, present)
         return Rehearsal(self._tensor(arriving), self._tensor(kept))
 
     def _penalty(

@@ -1,5 +1,6 @@
 """A step minimises what the configuration says, of what the sampler drew, and decays features."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -190,3 +191,19 @@ def test_the_graph_holds_the_training_interactions_and_no_others() -> None:
     network = build(held_out, configured("metammf-lightgcn"))
     found, _ = network.propagation.graph(torch.zeros(2, 3), torch.eye(3))
     assert torch.equal(found, torch.tensor([[1.0, 0, 0], [0, 1, 0]]))
+
+
+def test_who_lacks_a_modality_never_arrives_without_the_other() -> None:
+    gapped = sample()
+    half = {m: matrix.copy() for m, matrix in gapped.features.items()}
+    first, second = half
+    half[first][::2], half[second][1::2] = 0, 0
+    gapped = dataclasses.replace(gapped, features=half)
+    config = configured("metammf-mf", arrival_share=1.0, modality_dropout=0.9)
+    network, plans = build(gapped, config), []
+    network.register_forward_pre_hook(lambda _, inputs: plans.append(inputs[1:]))
+    Trainer(network, gapped, config, np.random.default_rng(SEED)).run_epoch()
+    present = torch.from_numpy(gapped.present)
+    assert plans
+    for videos, plan in plans:
+        assert (plan.kept & present[videos]).any(dim=1).all()
