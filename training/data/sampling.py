@@ -34,13 +34,17 @@ class Sampler:
 
     def __init__(self, train: Interactions, *, users: int, videos: int) -> None:
         """Index `train` over `users` user rows and `videos` video rows."""
-        self._videos, self._user_count = videos, users
-        self._warm = np.unique(train.videos)
-        counts = np.bincount(train.users)
-        usable = counts[train.users] < len(self._warm)
-        self._users, self._positives = train.users[usable], train.videos[usable]
-        self._by_video: Csr = Interactions(train.videos, train.users).by_user(videos)
-        self._met = np.sort(train.users * videos + train.videos)
+        self._user_count = users
+        by_video = np.bincount(train.videos, minlength=videos)
+        self._warm = np.flatnonzero(by_video)
+        usable = (np.bincount(train.users, minlength=users) < len(self._warm))[train.users]
+        # Nearly always all are: then there is no need of a copy.
+        everyone = bool(usable.all())
+        self._users = train.users if everyone else train.users[usable]
+        self._positives = train.videos if everyone else train.videos[usable]
+        # One sorted array answers both questions: who met a video, and whether a user has.
+        self._met = Interactions(train.videos, train.users).keys(users)
+        self._met_by_video = Csr(np.concatenate([[0], np.cumsum(by_video)]), self._met)
 
     def __len__(self) -> int:
         """Return the number of interactions in an epoch."""
@@ -63,8 +67,8 @@ class Sampler:
 
         From the videos' side: active users fill a batch, and their histories are long.
         """
-        audience = self._by_video.of(videos)
-        columns = np.repeat(np.arange(len(videos)), self._by_video.counts(videos))
+        audience = self._met_by_video.of(videos) % self._user_count
+        columns = np.repeat(np.arange(len(videos)), self._met_by_video.counts(videos))
         order = np.argsort(users, kind="stable")
         present = np.bincount(users, minlength=self._user_count)
         first, times = (np.cumsum(present) - present)[audience], present[audience]
@@ -94,7 +98,7 @@ class Sampler:
         return drawn
 
     def _has_met(self, users: Rows, videos: Rows) -> Mask:
-        keys = users * self._videos + videos
+        keys = videos * self._user_count + users
         places = np.searchsorted(self._met, keys)
         found: Mask = self._met[np.minimum(places, len(self._met) - 1)] == keys
         return found
