@@ -182,6 +182,8 @@ class Trainer:
 
         Videos without a training interaction are represented as the service would on arrival.
         """
+        # Gradients are as large as all parameters, and of no use until the next step.
+        self._optimiser.zero_grad(set_to_none=True)
         self._represent.eval()
         users, videos = self._network.all_vectors()
         cold = np.flatnonzero(self._dataset.cold)
