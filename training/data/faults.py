@@ -1,7 +1,7 @@
 """Collects what is wrong with a dataset, so that a person mends it in one go. Knows text alone."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from training.errors import InvalidDataset
 
@@ -20,12 +20,11 @@ class Faults:
         """Note that something is wrong with `file`."""
         self.found.append(f"{file}: {text}")
 
-    def add_rows(self, file: str, rows: Iterable[int], text: str) -> None:
-        """Note that something is wrong with `rows` of `file`, if there are any."""
-        rows = list(rows)
+    def add_rows(self, file: str, rows: Any, text: str) -> None:
+        """Note that something is wrong with `rows: (N,)` of `file`, if there are any."""
         shown = ", ".join(str(row) for row in rows[:MAX_FAULTS_SHOWN])
         more = f" and {len(rows) - MAX_FAULTS_SHOWN} more" if len(rows) > MAX_FAULTS_SHOWN else ""
-        if rows:
+        if len(rows):
             self.add(file, f"row{'s' if len(rows) > 1 else ''} {shown}{more}: {text}")
 
     def add_acceptable(self, finding: str, file: str, text: str) -> None:

@@ -18,15 +18,24 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.ids import fault_in_id
 from models.modality import MODALITIES, Modality
-from training.data.dataset import SPLITS, Dataset, Floats, Interactions
+from training.data.columns import (
+    NONE,
+    Growing,
+    Known,
+    Numbered,
+    SmallRows,
+    check_text_columns,
+    is_text,
+)
+from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
+from training.data.interaction_file import INTERACTIONS, InteractionFile, read_interaction_file
 from training.data.matrix import constant_columns, read_matrix
-from training.data.split import split_by_user
+from training.data.split import split_numbers
 from training.errors import InvalidDataset
 
 FORMAT_VERSION: Final = 1
@@ -34,6 +43,7 @@ FORMAT_VERSION: Final = 1
 CONSTANT_COLUMNS: Final = "constant_columns"
 USERS_WITHOUT_TRAINING: Final = "users_without_training"
 ACCEPTABLE: Final = (CONSTANT_COLUMNS, USERS_WITHOUT_TRAINING)
+VIDEOS: Final = "videos.parquet"
 METADATA: Final = ("title", "tags", "uploader", "published_at")
 
 
@@ -47,21 +57,25 @@ def read_dataset(folder: Path) -> Dataset:
     """
     header = _read_header(folder)
     faults = Faults(header.get("accept", []))
-    videos = _read_table(folder, "videos.parquet", ["video_id"], faults)
-    interactions = _read_table(folder, "interactions.parquet", ["user_id", "video_id"], faults)
+    videos = _read_videos(folder, faults)
+    video_rows, video_ids = _number_videos(videos)
+    known = Known((video_id, row) for row, video_id in enumerate(video_ids))
+    file = read_interaction_file(folder, known, faults)
+    if file is None:
+        raise InvalidDataset(faults.found)
     faults.stop()
-    _check_ids(videos, "video_id", "videos.parquet", faults)
-    _check_ids(interactions, "user_id", "interactions.parquet", faults)
-    _check_unique(videos["video_id"], faults)
+    _check_ids(video_rows, video_ids, VIDEOS, "video_id", faults)
+    _check_ids(file.users, file.user_ids, INTERACTIONS, "user_id", faults)
+    _check_unique(video_rows, video_ids, faults)
     _check_metadata(videos, faults)
     features = _read_features(folder, len(videos), faults)
     faults.stop()
-    user_ids, splits = _read_interactions(interactions, videos["video_id"], faults)
+    splits = _divide(file, video_ids, faults)
     faults.stop()
     dataset = Dataset(
         name=str(header.get("name", folder.name)),
-        user_ids=user_ids,
-        video_ids=videos["video_id"].to_pylist(),
+        user_ids=file.user_ids,
+        video_ids=video_ids,
         train=splits[0],
         val=splits[1],
         test=splits[2],
@@ -75,7 +89,8 @@ def read_dataset(folder: Path) -> Dataset:
 
 def users_without_training(dataset: Dataset) -> int:
     """Count the users who appear in val or test alone: nothing personal can be learnt of them."""
-    return dataset.users - len(np.unique(dataset.train.users))
+    trained = np.bincount(dataset.train.users, minlength=dataset.users)
+    return dataset.users - int(np.count_nonzero(trained))
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -95,44 +110,50 @@ def _read_header(folder: Path) -> dict[str, Any]:
     return header
 
 
-def _read_table(folder: Path, name: str, columns: list[str], faults: Faults) -> pa.Table:
+def _read_videos(folder: Path, faults: Faults) -> pa.Table:
+    """Return the table of videos; an empty one if it cannot be read."""
     try:
-        table = pq.read_table(folder / name)
+        table = pq.read_table(folder / VIDEOS)
         table.validate(full=True)  # text that is not UTF-8 is found only here
     except FileNotFoundError:
-        faults.add(name, f"is missing in {folder}")
-        return pa.table({})
+        faults.add(VIDEOS, f"is missing in {folder}")
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        faults.add(name, f"is not a readable parquet file: {error}")
-        return pa.table({})
-    for column in columns:
-        if column not in table.column_names:
-            faults.add(name, f"has no column {column!r}, found {table.column_names}")
-        elif not _is_text(table[column].type):
-            faults.add(name, f"column {column!r} must be string, found {table[column].type}")
-    return table
+        faults.add(VIDEOS, f"is not a readable parquet file: {error}")
+    else:
+        if check_text_columns(table.schema, ["video_id"], VIDEOS, faults):
+            return table
+    return pa.table({"video_id": pa.array([], pa.string())})
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _number_videos(videos: pa.Table) -> tuple[SmallRows, list[str]]:
+    """Return a number for each row of `videos`, NONE for a null, and the ids by their numbers.
+
+    Where each row has an id of its own, the numbers are the rows.
+    """
+    known = Growing()
+    numbered = Numbered(known)
+    for chunk in videos["video_id"].chunks:
+        numbered.take(chunk)
+    return numbered.numbers(), list(known)
 
 
-def _check_ids(table: pa.Table, column: str, name: str, faults: Faults) -> None:
-    texts = table[column]
-    faults.add_rows(name, np.flatnonzero(pc.is_null(texts)).tolist(), f"{column} is null")
-    distinct = (text for text in texts.unique().to_pylist() if text is not None)
-    bad = ((text, fault) for text in distinct if (fault := fault_in_id(text)))
-    for text, fault in islice(bad, MAX_FAULTS_SHOWN):
-        rows = np.flatnonzero(pc.fill_null(pc.equal(texts, text), fill_value=False)).tolist()
-        faults.add_rows(name, rows, f"{column} {text[:80]!r} {fault}")
+def _check_ids(
+    numbers: SmallRows, texts: list[str], name: str, column: str, faults: Faults
+) -> None:
+    """Check each of the different `texts`; `numbers` tells which of them a row has."""
+    faults.add_rows(name, np.flatnonzero(numbers == NONE), f"{column} is null")
+    faulty = ((number, fault_in_id(text)) for number, text in enumerate(texts))
+    bad = ((number, fault) for number, fault in faulty if fault)
+    for number, fault in islice(bad, MAX_FAULTS_SHOWN):
+        rows = np.flatnonzero(numbers == number)
+        faults.add_rows(name, rows, f"{column} {texts[number][:80]!r} {fault}")
 
 
-def _check_unique(ids: pa.ChunkedArray, faults: Faults) -> None:
-    codes = pc.dictionary_encode(ids).combine_chunks().indices.to_numpy(zero_copy_only=False)
-    first, counts = np.unique(codes, return_index=True, return_counts=True)[1:]
-    for start in first[counts > 1][:MAX_FAULTS_SHOWN]:
-        rows = np.flatnonzero(codes == codes[start]).tolist()
-        faults.add_rows("videos.parquet", rows, f"video_id {ids[start].as_py()!r} more than once")
+def _check_unique(numbers: SmallRows, texts: list[str], faults: Faults) -> None:
+    counts = np.bincount(numbers[numbers != NONE], minlength=1)
+    for number in np.flatnonzero(counts > 1)[:MAX_FAULTS_SHOWN]:
+        rows = np.flatnonzero(numbers == number)
+        faults.add_rows(VIDEOS, rows, f"video_id {texts[number]!r} more than once")
 
 
 def _check_metadata(videos: pa.Table, faults: Faults) -> None:
@@ -140,13 +161,13 @@ def _check_metadata(videos: pa.Table, faults: Faults) -> None:
         kind = videos[column].type
         if column == "tags":
             listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-            fits = listed and _is_text(kind.value_type)
+            fits = listed and is_text(kind.value_type)
         else:
-            fits = _is_text(kind)
+            fits = is_text(kind)
         # A column of nulls alone has no other type.
         if not fits and not pa.types.is_null(kind):
             wanted = "list of string" if column == "tags" else "string"
-            faults.add("videos.parquet", f"column {column!r} must be {wanted}, found {kind}")
+            faults.add(VIDEOS, f"column {column!r} must be {wanted}, found {kind}")
 
 
 def _read_features(folder: Path, videos: int, faults: Faults) -> dict[Modality, Floats]:
@@ -186,59 +207,59 @@ def _check_features(name: str, matrix: Floats, videos: int, faults: Faults) -> N
         faults.add_acceptable(CONSTANT_COLUMNS, name, text)
 
 
-def _read_interactions(
-    table: pa.Table, video_ids: pa.ChunkedArray, faults: Faults
-) -> tuple[list[str], list[Interactions]]:
-    name = "interactions.parquet"
-    encoded = pc.dictionary_encode(table["user_id"]).combine_chunks()
-    users = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    found = pc.index_in(table["video_id"], value_set=video_ids.combine_chunks())
-    unknown = np.flatnonzero(pc.is_null(found))
+def _divide(file: InteractionFile, video_ids: list[str], faults: Faults) -> list[Interactions]:
+    """Return the interactions of each split; none if they name videos that are unknown."""
+    unknown = np.flatnonzero(file.videos == NONE)
     if len(unknown):
-        example = table["video_id"][unknown[0]].as_py()
-        text = f"video_id {example!r} is not in videos.parquet"
-        faults.add_rows(name, unknown.tolist(), text)
-        return [], []
-    videos = found.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
-    _check_pairs(users, videos, table, faults)
-    split = _read_split(table, users, faults)
-    parts = [Interactions(users[split == part], videos[split == part]) for part in SPLITS]
-    return encoded.dictionary.to_pylist(), parts
+        text = f"video_id {file.bad_video} is not in {VIDEOS}"
+        faults.add_rows(INTERACTIONS, unknown, text)
+        return []
+    _check_pairs(file, video_ids, faults)
+    _check_times(file, faults)
+    splits = file.splits
+    if splits is None:
+        splits = split_numbers(file.users, file.times, np.random.default_rng(0))
+    text = f"split must be one of {list(SPLITS)}, found {file.bad_split}"
+    faults.add_rows(INTERACTIONS, np.flatnonzero(splits == NONE), text)
+    parts = []
+    for number in range(len(SPLITS)):
+        chosen = splits == number
+        users, rows = (numbers[chosen].astype(np.int64) for numbers in (file.users, file.videos))
+        parts.append(Interactions(users, rows))
+    return parts
 
 
-def _check_pairs(users: Any, videos: Any, table: pa.Table, faults: Faults) -> None:
-    order = np.lexsort((videos, users))
-    same = (np.diff(users[order]) == 0) & (np.diff(videos[order]) == 0)
-    repeats = np.flatnonzero(same)
+def _check_pairs(file: InteractionFile, video_ids: list[str], faults: Faults) -> None:
+    keys = _pair_keys(file, len(video_ids))
+    keys.sort()
+    count = int(np.count_nonzero(keys[1:] == keys[:-1]))
+    if not count:
+        return
+    # Which rows they are takes a second sort, with twice the memory.
+    keys = _pair_keys(file, len(video_ids))
+    order = np.argsort(keys, kind="stable")
+    repeats = np.flatnonzero(np.diff(keys[order]) == 0)
     for place in repeats[:MAX_FAULTS_SHOWN]:
-        first, second = sorted(order[place : place + 2].tolist())
-        pair = f"{table['user_id'][first].as_py()!r}, {table['video_id'][first].as_py()!r}"
+        first, second = order[place : place + 2].tolist()
+        user, video = divmod(int(keys[first]), len(video_ids))
+        pair = f"{file.user_ids[user]!r}, {video_ids[video]!r}"
         faults.add(
-            "interactions.parquet",
-            f"row {second}: repeats row {first} ({pair}); {len(repeats)} duplicate pairs in all",
+            INTERACTIONS,
+            f"row {second}: repeats row {first} ({pair}); {count} duplicate pairs in all",
         )
 
 
-def _read_split(table: pa.Table, users: Any, faults: Faults) -> Any:
-    times = _read_times(table, faults)
-    if "split" not in table.column_names:
-        return np.array(split_by_user(users, times, np.random.default_rng(0)))
-    split = np.array(table["split"].to_pylist(), dtype=object)
-    bad = np.flatnonzero(~np.isin(split, SPLITS))
-    if len(bad):
-        text = f"split must be one of {list(SPLITS)}, found {split[bad[0]]!r}"
-        faults.add_rows("interactions.parquet", bad.tolist(), text)
-    return split
+def _pair_keys(file: InteractionFile, videos: int) -> Rows:
+    keys = file.users.astype(np.int64)
+    keys *= videos
+    keys += file.videos
+    return keys
 
 
-def _read_times(table: pa.Table, faults: Faults) -> Any:
-    if "timestamp" not in table.column_names:
-        return None
-    column = table["timestamp"]
-    if not pa.types.is_integer(column.type):
-        faults.add("interactions.parquet", f"timestamp must be int64 seconds, found {column.type}")
-        return None
-    return pc.fill_null(column, 0).to_numpy()
+def _check_times(file: InteractionFile, faults: Faults) -> None:
+    if file.time_type is not None and not pa.types.is_integer(file.time_type):
+        text = f"timestamp must be int64 seconds, found {file.time_type}"
+        faults.add(INTERACTIONS, text)
 
 
 def _read_metadata(videos: pa.Table) -> list[dict[str, Any]]:
@@ -254,12 +275,10 @@ def _read_metadata(videos: pa.Table) -> list[dict[str, Any]]:
 
 def _check_whole(dataset: Dataset, faults: Faults) -> None:
     if not len(dataset.train):
-        faults.add("interactions.parquet", "has no row in the train split")
-    bare = np.flatnonzero(~dataset.present.any(axis=1)).tolist()
-    faults.add_rows(
-        "videos.parquet", bare, "the video has no modality at all (all feature rows are zero)"
-    )
+        faults.add(INTERACTIONS, "has no row in the train split")
+    bare = np.flatnonzero(~dataset.present.any(axis=1))
+    faults.add_rows(VIDEOS, bare, "the video has no modality at all (all feature rows are zero)")
     without = users_without_training(dataset)
     if without:
         text = f"{without} users have no interaction in the train split"
-        faults.add_acceptable(USERS_WITHOUT_TRAINING, "interactions.parquet", text)
+        faults.add_acceptable(USERS_WITHOUT_TRAINING, INTERACTIONS, text)

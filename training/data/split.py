@@ -1,8 +1,10 @@
 """Divides interactions that came without a split, user by user. Knows rows and times."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.dataset import SPLITS, Dataset, Interactions, Mask, Rows, Split
 
@@ -15,15 +17,23 @@ def split_by_user(users: Rows, times: Rows | None, rng: np.random.Generator) -> 
     Of a user's n interactions round(0.8 n) train, the rest is halved, the larger half to test: the
     protocol of the MetaMMF release. Without times the order within a user is random.
     """
+    return [SPLITS[number] for number in split_numbers(users, times, rng)]
+
+
+def split_numbers(
+    users: Rows | NDArray[np.int32], times: NDArray[Any] | None, rng: np.random.Generator
+) -> NDArray[np.int8]:
+    """Return what `split_by_user` does as numbers of `SPLITS`: (N,)."""
     order = np.lexsort((rng.random(len(users)) if times is None else times, users))
-    _, counts = np.unique(users, return_counts=True)
-    position = np.concatenate([np.arange(n) for n in counts]) if len(users) else users
-    total = np.repeat(counts, counts)
-    train = np.round(TRAIN_SHARE * total)
-    val = (total - train) // 2
-    codes = np.empty(len(users), dtype=np.int64)
-    codes[order] = (position >= train).astype(np.int64) + (position >= train + val)
-    return [SPLITS[code] for code in codes]
+    counts = np.bincount(users)
+    train = np.round(TRAIN_SHARE * counts).astype(np.int64)
+    val = (counts - train) // 2
+    parts = np.column_stack([train, val, counts - train - val])
+    numbers = np.empty(len(users), dtype=np.int8)
+    numbers[order] = np.repeat(
+        np.tile(np.arange(len(SPLITS), dtype=np.int8), len(counts)), parts.ravel()
+    )
+    return numbers
 
 
 def leave_last_out(users: Rows, times: Rows | None) -> list[Split]:
