@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.data.dataset import SPLITS, Dataset
-from training.data.folder import FORMAT_VERSION, read_dataset
+from training.data.dataset import SPLITS, Dataset, Rows
+from training.data.folder import FORMAT_VERSION, VIDEOS, read_dataset
+from training.data.interaction_file import INTERACTIONS
 from training.errors import TrainingError
 
 
@@ -36,8 +37,8 @@ def write_dataset(
     try:
         header = {"format_version": FORMAT_VERSION, "name": dataset.name, "accept": sorted(accept)}
         (scratch / "dataset.json").write_text(json.dumps(header, indent=2) + "\n")
-        pq.write_table(_interaction_table(dataset, times), scratch / "interactions.parquet")
-        pq.write_table(_video_table(dataset), scratch / "videos.parquet")
+        _write_table(_interaction_table(dataset, times), scratch / INTERACTIONS)
+        _write_table(_video_table(dataset), scratch / VIDEOS)
         for modality, matrix in dataset.features.items():
             np.save(scratch / f"{modality}.npy", matrix)
         scratch.chmod(0o755)
@@ -48,18 +49,30 @@ def write_dataset(
     return written
 
 
+def _write_table(table: pa.Table, file: Path) -> None:
+    # Without our schema in it a dictionary is a matter of the file: it reads back as strings.
+    pq.write_table(table, file, compression="zstd", store_schema=False)
+
+
 def _interaction_table(dataset: Dataset, times: Any) -> pa.Table:
     parts = [dataset.interactions(split) for split in SPLITS]
     users = np.concatenate([part.users for part in parts])
     videos = np.concatenate([part.videos for part in parts])
+    splits = np.repeat(np.arange(len(SPLITS)), [len(part) for part in parts])
     columns = {
-        "user_id": pa.array(dataset.user_ids, pa.string()).take(users),
-        "video_id": pa.array(dataset.video_ids, pa.string()).take(videos),
-        "split": pa.array(np.repeat(SPLITS, [len(part) for part in parts]), pa.string()),
+        "user_id": _texts(users, dataset.user_ids),
+        "video_id": _texts(videos, dataset.video_ids),
+        "split": _texts(splits, SPLITS),
     }
     if times is not None:
         columns["timestamp"] = pa.array(times, pa.int64())
     return pa.table(columns)
+
+
+def _texts(rows: Rows, texts: Iterable[str]) -> pa.Array:
+    """Return the text of each of `rows: (N,)`, every text held once."""
+    known = pa.array(texts, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), known)
 
 
 def _video_table(dataset: Dataset) -> pa.Table:
