@@ -115,25 +115,28 @@ def _best(scores: Floats) -> Rows:
 
 def _hits(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Mask:
     """Tell which of `lists: (N, 20)` of the `judged: (N,)` users are `relevant` to them."""
-    keys = np.sort(relevant.users * dataset.videos + relevant.videos)
-    wanted = judged[:, None] * dataset.videos + lists
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    hits: Mask = (keys[places] == wanted) & (lists >= 0)
+    keys = relevant.keys(dataset.videos)
+    hits: Mask = np.zeros(lists.shape, dtype=bool)
+    # Place by place: all of them at once would take three times the memory of the lists.
+    for place, rows in enumerate(lists.T):
+        wanted = judged * dataset.videos + rows
+        found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        hits[:, place] = (keys[found] == wanted) & (rows >= 0)
     return hits
 
 
 def _metrics(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Metrics:
     counts = np.bincount(relevant.users, minlength=dataset.users)[judged]
-    lists, judged, counts = lists[counts > 0], judged[counts > 0], counts[counts > 0]
-    if not len(judged):
+    if not counts.any():
         return {"users": 0}
-    hits = _hits(lists, judged, relevant, dataset)
+    hits = _hits(lists, judged, relevant, dataset)[counts > 0]
+    counts = counts[counts > 0]
     metrics: Metrics = {}
     for cutoff in CUTOFFS:
         metrics[f"recall@{cutoff}"] = float((hits[:, :cutoff].sum(1) / counts).mean())
         metrics[f"ndcg@{cutoff}"] = float(_ndcg(hits[:, :cutoff], counts).mean())
     metrics[f"precision@{DEPTH}"] = float(hits.mean())
-    metrics["users"] = len(judged)
+    metrics["users"] = len(counts)
     return metrics
 
 
