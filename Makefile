@@ -48,6 +48,7 @@ check: install ## Lint, types, import contracts, dependencies, YAML
 bench: install ## Measure the claims that depend on the machine; SHARED=path of real data sets
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.fusion
+	@$(BIN)/python -m benchmarks.loading
 
 clean: ## Remove the sample, bundles and event logs (not .venv)
 	@rm -rf $(STATE)
