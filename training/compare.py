@@ -17,7 +17,7 @@ from training.checkpoint import EpochReport
 from training.config import configure
 from training.data.dataset import Dataset, Floats
 from training.errors import InvalidConfig
-from training.evaluate import Scorer, evaluate, inner_products, recall_by_user
+from training.evaluate import Scorer, evaluate, inner_products, rank, recall_by_user
 from training.loop import fit
 from training.untrained import UNTRAINED
 
@@ -54,8 +54,8 @@ def compare(
     """Fit and judge every one of `models` with every one of `seeds` (one, if nothing is drawn).
 
     Each model has its own defaults, overlaid by `settings`. Where `grid` holds several sets of
-    further changes, each model is fitted with all of them
-    and the first seed; the one of best validation recall@20 is used for the other seeds.
+    further changes, each model is fitted with all of them and the first seed; the one of best
+    validation recall@20 is used for the other seeds.
 
     Raises:
         InvalidConfig: a model is unknown, or a change does not fit the configuration.
@@ -164,6 +164,7 @@ def _judged(
     chosen: Mapping[str, Any],
     scorer: Scorer,
 ) -> Run:
+    ranking = rank(dataset, "test", scorer)
     return Run(
         model,
         seed,
@@ -171,6 +172,6 @@ def _judged(
         epochs=0,
         seconds=0.0,
         val=evaluate(dataset, "val", scorer),
-        test=evaluate(dataset, "test", scorer),
-        recalls=recall_by_user(dataset, "test", scorer),
+        test=evaluate(dataset, "test", scorer, ranking),
+        recalls=recall_by_user(dataset, "test", ranking),
     )

@@ -5,7 +5,7 @@ nothing of models or files.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,47 +27,73 @@ def inner_products(users: Floats, videos: Floats) -> Scorer:
     return lambda rows: users[rows] @ videos.T
 
 
-def evaluate(dataset: Dataset, split: Split, scorer: Scorer) -> dict[str, Any]:
-    """Judge `scorer` on the held-out interactions of `split`.
+class Ranking(NamedTuple):
+    """For each of the `judged: (N,)` user rows the best 20 video rows: (N, 20), -1 where none."""
 
-    The interactions of earlier splits are masked: train for val, train and val for test. `warm` and
-    `cold` count only relevant videos with, or without, training interactions; the ranking is the
-    same one over all videos. In `cold_among_cold` only cold videos are ranked. Each averages over
-    the users who have a relevant video of that kind.
+    judged: Rows
+    lists: Rows
+
+
+def rank(dataset: Dataset, split: Split, scorer: Scorer) -> Ranking:
+    """Rank all videos for every user whom `split` holds anything of; what was met is left out.
+
+    Met are the interactions of earlier splits: train for val, train and val for test.
+    """
+    judged = np.unique(dataset.interactions(split).users)
+    met = _met_before(dataset, split)
+    return Ranking(judged, top_lists(scorer, judged, met, videos=dataset.videos))
+
+
+def evaluate(
+    dataset: Dataset, split: Split, scorer: Scorer, ranking: Ranking | None = None
+) -> dict[str, Any]:
+    """Judge `scorer` on the held-out interactions of `split`; `ranking` is that of `rank`, if made.
+
+    Beside what `evaluate_ranking` says it tells `cold_among_cold`: cold videos ranked by themselves.
+    """
+    full = ranking or rank(dataset, split, scorer)
+    cold = _relevant(dataset, split)["cold"]
+    judged = np.unique(cold.users)
+    met = _met_before(dataset, split)
+    lists = top_lists(scorer, judged, met, videos=dataset.videos, hidden=~dataset.cold)
+    among = {"cold_among_cold": _metrics(Ranking(judged, lists), cold, dataset)}
+    return evaluate_ranking(dataset, split, full) | among
+
+
+def evaluate_ranking(dataset: Dataset, split: Split, ranking: Ranking) -> dict[str, Any]:
+    """Judge a `ranking` of all videos on the held-out interactions of `split`.
+
+    `warm` and `cold` count only relevant videos with, or without, training interactions; the
+    ranking is the same one. Each averages over the users who have a relevant video of that kind.
 
     Returns:
-        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "cold_among_cold": {…},
-        "coverage@20": share}
+        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share}
     """
-    target, seen = dataset.interactions(split), _met_before(dataset, split)
-    cold = dataset.cold[target.videos]
-    relevant = {
-        "overall": target,
-        "warm": Interactions(target.users[~cold], target.videos[~cold]),
-        "cold": Interactions(target.users[cold], target.videos[cold]),
-    }
-    judged = np.unique(target.users)
-    lists = top_lists(scorer, judged, seen, videos=dataset.videos)
     report: dict[str, Any] = {
-        group: _metrics(lists, judged, part, dataset) for group, part in relevant.items()
+        group: _metrics(ranking, part, dataset) for group, part in _relevant(dataset, split).items()
     }
-    newcomers = np.unique(relevant["cold"].users)
-    among = top_lists(scorer, newcomers, seen, videos=dataset.videos, hidden=~dataset.cold)
-    report["cold_among_cold"] = _metrics(among, newcomers, relevant["cold"], dataset)
-    shown = np.unique(lists[lists >= 0]) if len(lists) else lists
+    shown = np.unique(ranking.lists[ranking.lists >= 0])
     report[f"coverage@{DEPTH}"] = len(shown) / dataset.videos
     return report
 
 
-def recall_by_user(dataset: Dataset, split: Split, scorer: Scorer) -> Floats:
+def recall_by_user(dataset: Dataset, split: Split, ranking: Ranking) -> Floats:
     """Return recall@20 of each user on `split`, as `evaluate` counts it: (U,), nan where none."""
     target = dataset.interactions(split)
-    judged = np.unique(target.users)
-    lists = top_lists(scorer, judged, _met_before(dataset, split), videos=dataset.videos)
     recalls = np.full(dataset.users, np.nan, dtype=np.float32)
-    wanted = np.bincount(target.users, minlength=dataset.users)[judged]
-    recalls[judged] = _hits(lists, judged, target, dataset).sum(1) / wanted
+    wanted = np.bincount(target.users, minlength=dataset.users)[ranking.judged]
+    recalls[ranking.judged] = _hits(ranking, target, dataset).sum(1) / wanted
     return recalls
+
+
+def _relevant(dataset: Dataset, split: Split) -> dict[str, Interactions]:
+    target = dataset.interactions(split)
+    cold = dataset.cold[target.videos]
+    return {
+        "overall": target,
+        "warm": Interactions(target.users[~cold], target.videos[~cold]),
+        "cold": Interactions(target.users[cold], target.videos[cold]),
+    }
 
 
 def _met_before(dataset: Dataset, split: Split) -> Csr:
@@ -113,8 +139,9 @@ def _best(scores: Floats) -> Rows:
     return best
 
 
-def _hits(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Mask:
-    """Tell which of `lists: (N, 20)` of the `judged: (N,)` users are `relevant` to them."""
+def _hits(ranking: Ranking, relevant: Interactions, dataset: Dataset) -> Mask:
+    """Tell which of the lists of `ranking` are `relevant` to their users: (N, 20)."""
+    judged, lists = ranking
     keys = relevant.keys(dataset.videos)
     hits: Mask = np.zeros(lists.shape, dtype=bool)
     # Place by place: all of them at once would take three times the memory of the lists.
@@ -125,11 +152,11 @@ def _hits(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -
     return hits
 
 
-def _metrics(lists: Rows, judged: Rows, relevant: Interactions, dataset: Dataset) -> Metrics:
-    counts = np.bincount(relevant.users, minlength=dataset.users)[judged]
+def _metrics(ranking: Ranking, relevant: Interactions, dataset: Dataset) -> Metrics:
+    counts = np.bincount(relevant.users, minlength=dataset.users)[ranking.judged]
     if not counts.any():
         return {"users": 0}
-    hits = _hits(lists, judged, relevant, dataset)[counts > 0]
+    hits = _hits(ranking, relevant, dataset)[counts > 0]
     counts = counts[counts > 0]
     metrics: Metrics = {}
     for cutoff in CUTOFFS:

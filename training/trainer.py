@@ -16,7 +16,7 @@ from models.recommender import MetaMMF, Recommender, Rehearsal
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats, Rows
 from training.data.sampling import Batch, Sampler
-from training.evaluate import evaluate, inner_products
+from training.evaluate import evaluate_ranking, inner_products, rank
 from training.objective import bpr_loss, softmax_loss, squared_lengths
 from training.team import Team
 
@@ -168,13 +168,13 @@ class Trainer:
             parameter.data, average.data = average.data, parameter.data
 
     def validate(self) -> dict[str, Any] | None:
-        """Judge the averaged parameters on validation, as `evaluate` does; None without any."""
+        """Judge the averaged parameters by a ranking on validation; None without any."""
         if not len(self._dataset.val):
             return None
         self._swap()
         scorer = inner_products(*self.vectors())
         self._swap()
-        return evaluate(self._dataset, "val", scorer)
+        return evaluate_ranking(self._dataset, "val", rank(self._dataset, "val", scorer))
 
     @torch.no_grad()
     def vectors(self) -> tuple[Floats, Floats]:
