@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.modality import MODALITIES
+from training.data.dataset import SPLITS
+from training.data.folder import FORMAT_VERSION, USERS_WITHOUT_TRAINING
 
 WIDTH: Final = 32
 BLOCK: Final = 1 << 20
-SPLITS: Final = ("train", "val", "test")
 
 
 def make(folder: Path, *, interactions: int, users: int, videos: int, judged: int) -> None:
@@ -26,7 +27,8 @@ def make(folder: Path, *, interactions: int, users: int, videos: int, judged: in
     """
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
-    header = {"format_version": 1, "name": folder.name, "accept": ["users_without_training"]}
+    accept = [USERS_WITHOUT_TRAINING]
+    header = {"format_version": FORMAT_VERSION, "name": folder.name, "accept": accept}
     (folder / "dataset.json").write_text(json.dumps(header))
     video_ids = pa.array([f"video-{row:07d}" for row in range(videos)])
     user_ids = pa.array([f"user-{row:08d}" for row in range(users)])

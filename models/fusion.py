@@ -99,18 +99,22 @@ class MetaFusion(nn.Module):
 
     def forward(self, standardised: Tensor, present: Tensor) -> Tensor:
         """Fuse `standardised: (B, F)`, whose known blocks `present: (B, M)` tells: (B, D)."""
-        inputs = standardised
-        # Most batches of most data sets have no gap; the copy would cost a tenth of the pass.
-        if not present.all():
-            absent = (~present).to(standardised.dtype)
-            # An absent block is all zero here, so its learned stand-in is added: no mask of (B, F).
-            inputs = torch.addmm(standardised, absent, self.blocks * self.missing)
+        inputs = self.filled(standardised, present)
         signal = self.signal(inputs)
         for depth, layer in enumerate(self.layers):
             if depth:
                 inputs = nn.functional.leaky_relu_(inputs, 0.01)
             inputs = layer(inputs, signal)
         return inputs * OUTPUT_SCALE
+
+    def filled(self, standardised: Tensor, present: Tensor) -> Tensor:
+        """Put the learned stand-ins in where `present: (B, M)` denies a block: (B, F)."""
+        # Most batches of most data sets have no gap; the copy would cost a tenth of the pass.
+        if present.all():
+            return standardised
+        absent = (~present).to(standardised.dtype)
+        # An absent block is all zero here, so its learned stand-in is added: no mask of (B, F).
+        return torch.addmm(standardised, absent, self.blocks * self.missing)
 
     def signal(self, inputs: Tensor) -> Tensor:
         """Return what steers the layers of videos with `inputs: (B, F)`: (B, S)."""

@@ -49,7 +49,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge `scorer` on the held-out interactions of `split`; `ranking` is that of `rank`, if made.
 
-    Beside what `evaluate_ranking` says it tells `cold_among_cold`: cold videos ranked by themselves.
+    Beside what `evaluate_ranking` says it tells `cold_among_cold`: cold videos, ranked apart.
     """
     full = ranking or rank(dataset, split, scorer)
     cold = _relevant(dataset, split)["cold"]

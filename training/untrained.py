@@ -8,12 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from models.fusion import FEATURE_LIMIT
 from models.modality import in_order
 from training.data.dataset import Csr, Dataset, Floats, Mask, Rows
 from training.evaluate import Scorer
 
-# Standardised features are cut here, as the fusion network's are.
-FEATURE_LIMIT: Final = 6.0
 SHORTEST: Final = 1e-9
 
 
@@ -39,9 +38,10 @@ def linear_filter(dataset: Dataset) -> Scorer:
     for user in range(dataset.users):
         met = by_user.videos[by_user.starts[user] : by_user.starts[user + 1]]
         similar[np.ix_(met, met)] += 1 / active[user] / np.outer(degree[met], degree[met])
+    similar /= degree[:, None]
 
     def score(rows: Rows) -> Floats:
-        scores: Floats = _summed(similar / degree[:, None], by_user, rows) * degree
+        scores: Floats = _summed(similar, by_user, rows) * degree
         return scores
 
     return score

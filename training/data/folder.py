@@ -34,7 +34,7 @@ from training.data.columns import (
 from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
 from training.data.interaction_file import INTERACTIONS, InteractionFile, read_interaction_file
-from training.data.matrix import constant_columns, read_matrix
+from training.data.matrix import constant_columns, fault_in_values, read_matrix
 from training.data.split import split_numbers
 from training.errors import InvalidDataset
 
@@ -188,14 +188,9 @@ def _check_features(name: str, matrix: Floats, videos: int, faults: Faults) -> N
     if len(matrix) != videos:
         faults.add(name, f"has {len(matrix)} rows, expected {videos}, one a row of videos.parquet")
         return
-    bad = np.argwhere(~np.isfinite(matrix))
-    if len(bad):
-        row, column = bad[0]
-        faults.add(
-            name,
-            f"row {row}, column {column}: {matrix[row, column]} is not a finite float32 "
-            f"({len(bad)} such values in {len(np.unique(bad[:, 0]))} rows)",
-        )
+    fault = fault_in_values(matrix)
+    if fault:
+        faults.add(name, fault)
         return
     if not matrix.any():
         faults.add(name, "every row is all zero, so no video has this modality; remove the file")

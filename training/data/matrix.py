@@ -37,6 +37,17 @@ def read_matrix(file: Path, faults: list[str]) -> Floats | None:
         return matrix.astype(np.float32)
 
 
+def fault_in_values(matrix: Floats) -> str | None:
+    """Return where `matrix: (V, F)` holds what is not finite, and how much; None if nowhere."""
+    bad = np.argwhere(~np.isfinite(matrix))
+    if not len(bad):
+        return None
+    row, column = bad[0]
+    rows = len(np.unique(bad[:, 0]))
+    where = f"row {row}, column {column}: {matrix[row, column]} is not a finite float32"
+    return f"{where} ({len(bad)} such values in {rows} rows)"
+
+
 def constant_columns(matrix: Floats) -> list[int]:
     """Return the columns of `matrix: (V, F)` that hold one value in all rows but all-zero ones."""
     known = matrix[matrix.any(axis=1)]

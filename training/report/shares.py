@@ -98,8 +98,7 @@ def principal_plane(points: Floats) -> tuple[Plane, list[float]]:
 
 def filled(fusion: MetaFusion, features: Tensor, present: Tensor) -> Tensor:
     """Return the input of the first layer for raw `features: (B, F)`, `present: (B, M)`: (B, F)."""
-    standardised = fusion.standardise(features, present)
-    return standardised + (~present).float() @ (fusion.blocks * fusion.missing)
+    return fusion.filled(fusion.standardise(features, present), present)
 
 
 @torch.no_grad()

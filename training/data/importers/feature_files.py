@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from models.modality import MODALITIES, Modality
 from training.data.dataset import Floats
 from training.data.importers.imported import Options
-from training.data.matrix import read_matrix
+from training.data.matrix import fault_in_values, read_matrix
 
 Names = Mapping[Modality, Sequence[str]]
 # What the MMRec, MMSSL and DiffMM families call them.
@@ -64,7 +62,8 @@ def read_finite(file: Path, faults: list[str]) -> Floats | None:
         return None
     matrix = read_matrix(file, faults)
     if matrix is not None:
-        faults.extend(_not_finite(file.name, matrix))
+        fault = fault_in_values(matrix)
+        faults.extend([f"{file.name}: {fault}"] if fault else [])
     return matrix
 
 
@@ -99,13 +98,3 @@ def _is_file(file: Path, faults: list[str]) -> bool:
     if not file.is_file():
         faults.append(f"{file} is missing")
     return file.is_file()
-
-
-def _not_finite(name: str, matrix: Floats) -> list[str]:
-    bad = np.argwhere(~np.isfinite(matrix))
-    if not len(bad):
-        return []
-    row, column = bad[0]
-    rows = len(np.unique(bad[:, 0]))
-    where = f"{name}: row {row}, column {column}: {matrix[row, column]} is not a finite float32"
-    return [f"{where} ({len(bad)} such values in {rows} rows)"]
