@@ -1,24 +1,23 @@
 """LightGCN: ids refined along the interactions, no features (He et al., SIGIR 2020)."""
 
-from collections.abc import Iterable
-
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import embedding
 
+from models.baselines.free_vectors import FreeVectors
 from models.propagation import LightGcn
-from models.recommender import EMBEDDING_SCALE, Rehearsal
+from models.recommender import Rehearsal
 
 
-class LightGcnBaseline(nn.Module):
-    """A free vector for each user and each video, propagated; the score is their inner product."""
+class LightGcnBaseline(FreeVectors):
+    """A free vector for each user and each video, propagated; the score is their inner product.
+
+    As in the paper it is the layer-0 vectors, the free ones, that are penalised.
+    """
 
     def __init__(self, propagation: LightGcn, *, users: int, videos: int, width: int) -> None:
-        """Draw embeddings of `width`."""
-        super().__init__()
+        """Draw vectors of `width`."""
+        super().__init__(users=users, videos=videos, width=width)
         self.propagation = propagation
-        self.users = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
-        self.videos = nn.Parameter(torch.randn(videos, width) * EMBEDDING_SCALE)
 
     def forward(
         self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None
@@ -26,14 +25,6 @@ class LightGcnBaseline(nn.Module):
         """Return the vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
         all_users, all_videos = self.all_vectors()
         return embedding(users, all_users), embedding(videos, all_videos)
-
-    def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the layer-0 vectors, as in the paper (see `Recommender`)."""
-        return embedding(users, self.users), embedding(videos, self.videos)
-
-    def feature_parameters(self) -> Iterable[nn.Parameter]:
-        """Return none: there are no features (see `Recommender`)."""
-        return ()
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the propagated vectors of all users and videos: (U, D), (V, D)."""

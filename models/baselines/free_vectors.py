@@ -1,0 +1,27 @@
+"""What baselines without features share: a free vector for each user and each video."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from models.recommender import EMBEDDING_SCALE
+
+
+class FreeVectors(nn.Module):
+    """The parameters of a baseline that knows ids alone."""
+
+    def __init__(self, *, users: int, videos: int, width: int) -> None:
+        """Draw vectors of `width`."""
+        super().__init__()
+        self.users = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
+        self.videos = nn.Parameter(torch.randn(videos, width) * EMBEDDING_SCALE)
+
+    def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the free vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
+        return embedding(users, self.users), embedding(videos, self.videos)
+
+    def feature_parameters(self) -> Iterable[nn.Parameter]:
+        """Return none: there are no features (see `Recommender`)."""
+        return ()
