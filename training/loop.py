@@ -17,8 +17,8 @@ from training.build import build
 from training.checkpoint import EpochReport, Progress, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
-from training.team import Team
-from training.trainer import ALONE, Trainer
+from training.team import ALONE, Team
+from training.trainer import Trainer
 
 # What is told of a validation.
 GROUPS: Final = ("overall", "warm", "cold")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -59,6 +59,9 @@ class Team:
         box = [value]
         distributed.broadcast_object_list(box, src=0)
         return box[0]
+
+
+ALONE: Final = Team()
 
 
 @contextmanager

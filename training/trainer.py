@@ -18,9 +18,8 @@ from training.data.dataset import Dataset, Floats, Rows
 from training.data.sampling import Batch, Sampler
 from training.evaluate import evaluate_ranking, inner_products, rank
 from training.objective import bpr_loss, softmax_loss, squared_lengths
-from training.team import Team
+from training.team import ALONE, Team
 
-ALONE: Final = Team()
 # The running average starts fast, after this many steps in full: the beginning is forgotten.
 WARM_UP: Final = 10
 
