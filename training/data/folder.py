@@ -35,7 +35,7 @@ from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
 from training.data.interaction_file import INTERACTIONS, InteractionFile, read_interaction_file
 from training.data.matrix import constant_columns, fault_in_values, read_matrix
-from training.data.split import split_numbers
+from training.data.split import split_by_user
 from training.errors import InvalidDataset
 
 FORMAT_VERSION: Final = 1
@@ -213,7 +213,7 @@ def _divide(file: InteractionFile, video_ids: list[str], faults: Faults) -> list
     _check_times(file, faults)
     splits = file.splits
     if splits is None:
-        splits = split_numbers(file.users, file.times, np.random.default_rng(0))
+        splits = split_by_user(file.users, file.times, np.random.default_rng(0))
     text = f"split must be one of {list(SPLITS)}, found {file.bad_split}"
     faults.add_rows(INTERACTIONS, np.flatnonzero(splits == NONE), text)
     parts = []

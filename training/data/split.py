@@ -1,4 +1,7 @@
-"""Divides interactions that came without a split, user by user. Knows rows and times."""
+"""Divides interactions: user by user where no split came along, or video by video.
+
+Splits are numbers, places in `SPLITS`. Knows rows and times.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -6,24 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import SPLITS, Dataset, Interactions, Mask, Rows, Split
+from training.data.dataset import SPLITS, Dataset, Interactions, Mask, Rows
+
+Numbers = NDArray[np.int8]
 
 TRAIN_SHARE = 0.8
 
 
-def split_by_user(users: Rows, times: Rows | None, rng: np.random.Generator) -> list[Split]:
+def split_by_user(
+    users: Rows | NDArray[np.int32], times: NDArray[Any] | None, rng: np.random.Generator
+) -> Numbers:
     """Assign each interaction a split, the last ones of a user held out if `times: (N,)` are known.
 
     Of a user's n interactions round(0.8 n) train, the rest is halved, the larger half to test: the
     protocol of the MetaMMF release. Without times the order within a user is random.
     """
-    return [SPLITS[number] for number in split_numbers(users, times, rng)]
-
-
-def split_numbers(
-    users: Rows | NDArray[np.int32], times: NDArray[Any] | None, rng: np.random.Generator
-) -> NDArray[np.int8]:
-    """Return what `split_by_user` does as numbers of `SPLITS`: (N,)."""
     order = np.lexsort((rng.random(len(users)) if times is None else times, users))
     counts = np.bincount(users)
     train = np.round(TRAIN_SHARE * counts).astype(np.int64)
@@ -36,7 +36,7 @@ def split_numbers(
     return numbers
 
 
-def leave_last_out(users: Rows, times: Rows | None) -> list[Split]:
+def leave_last_out(users: Rows, times: NDArray[Any] | None) -> Numbers:
     """Assign each user's last interaction to test and the one before to val.
 
     Without times the order is that of the rows. Of two interactions the last goes to test; a
@@ -46,9 +46,9 @@ def leave_last_out(users: Rows, times: Rows | None) -> list[Split]:
     _, counts = np.unique(users, return_counts=True)
     left = np.concatenate([np.arange(n)[::-1] for n in counts]) if len(users) else users
     total = np.repeat(counts, counts)
-    codes = np.empty(len(users), dtype=np.int64)
-    codes[order] = np.where((left == 0) & (total > 1), 2, (left == 1) & (total > 2))  # noqa: PLR2004
-    return [SPLITS[code] for code in codes]
+    numbers = np.empty(len(users), dtype=np.int8)
+    numbers[order] = np.where((left == 0) & (total > 1), 2, (left == 1) & (total > 2))  # noqa: PLR2004
+    return numbers
 
 
 def hold_out_videos(dataset: Dataset, share: float, rng: np.random.Generator) -> Dataset:

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.data.dataset import SPLITS
 from training.data.split import leave_last_out, split_by_user
 
 USERS = st.lists(st.integers(0, 6), max_size=80).map(lambda rows: np.array(rows, dtype=np.int64))
+
+
+def named(numbers: np.ndarray) -> list[str]:
+    """The splits that `numbers` stand for."""
+    return [SPLITS[number] for number in numbers]
 
 
 @pytest.mark.parametrize(
@@ -20,13 +26,13 @@ USERS = st.lists(st.integers(0, 6), max_size=80).map(lambda rows: np.array(rows,
 def test_of_n_interactions_so_many_go_to_each_split(
     count: int, expected: tuple[int, int, int]
 ) -> None:
-    found = Counter(split_by_user(np.zeros(count, int), None, np.random.default_rng(0)))
+    found = Counter(named(split_by_user(np.zeros(count, int), None, np.random.default_rng(0))))
     assert (found["train"], found["val"], found["test"]) == expected
 
 
 @given(users=USERS)
 def test_every_user_is_divided_alone_and_trains(users: np.ndarray) -> None:
-    splits = np.array(split_by_user(users, None, np.random.default_rng(0)), dtype=object)
+    splits = np.array(named(split_by_user(users, None, np.random.default_rng(0))), dtype=object)
     assert len(splits) == len(users)
     for user in set(users.tolist()):
         found = Counter(splits[users == user].tolist())
@@ -42,7 +48,7 @@ def test_nothing_held_out_is_earlier_than_what_trains(
 ) -> None:
     size = len(users)
     times = np.array(data.draw(st.lists(st.integers(0, 9), min_size=size, max_size=size)), int)
-    splits = np.array(split_by_user(users, times, np.random.default_rng(0)), dtype=object)
+    splits = np.array(named(split_by_user(users, times, np.random.default_rng(0))), dtype=object)
     for user in set(users.tolist()):
         mine = {
             name: times[(users == user) & (splits == name)] for name in ("train", "val", "test")
@@ -57,7 +63,7 @@ def test_nothing_held_out_is_earlier_than_what_trains(
 def test_without_times_chance_decides_and_is_seeded() -> None:
     users = np.repeat(np.arange(5), 20)
     first, again, other = (
-        split_by_user(users, None, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        named(split_by_user(users, None, np.random.default_rng(seed))) for seed in (0, 0, 1)
     )
     assert first == again
     assert first != other
@@ -69,7 +75,7 @@ def test_without_times_chance_decides_and_is_seeded() -> None:
 def test_the_last_of_n_goes_to_test_and_the_one_before_to_val(
     count: int, expected: tuple[int, int, int]
 ) -> None:
-    found = Counter(leave_last_out(np.zeros(count, int), None))
+    found = Counter(named(leave_last_out(np.zeros(count, int), None)))
     assert (found["train"], found["val"], found["test"]) == expected
 
 
@@ -79,8 +85,8 @@ def test_each_user_s_last_is_held_out_by_time_or_by_row(
 ) -> None:
     times = np.array(data.draw(st.permutations(range(len(users)))), dtype=np.int64)
     for order, splits in (
-        (times, leave_last_out(users, times)),
-        (np.arange(len(users)), leave_last_out(users, None)),
+        (times, named(leave_last_out(users, times))),
+        (np.arange(len(users)), named(leave_last_out(users, None))),
     ):
         for user in set(users.tolist()):
             mine = np.flatnonzero(users == user)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.modality import Modality
-from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows, Split
-from training.data.split import split_by_user
+from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
+from training.data.split import Numbers, split_by_user
 
 Times = NDArray[Any]
-Divide = Callable[[Rows, Times | None], list[Split]]
+Divide = Callable[[Rows, Times | None], Numbers]
 # No video is watched after the year 5138: larger times are milliseconds.
 LATEST_SECOND: Final = 10**11
 
@@ -107,8 +107,7 @@ def assemble(name: str, log: Log, catalog: Catalog, divide: Divide | None = None
     log = _distinct(log, notes)
     splits = log.splits
     if splits is None:
-        names = (divide or by_user(0))(log.users, log.times)
-        splits = np.array([SPLITS.index(name) for name in names], np.int64)
+        splits = (divide or by_user(0))(log.users, log.times).astype(np.int64)
     order = np.argsort(splits, kind="stable")
     log, splits = log.at(order), splits[order]
     used, users = np.unique(log.users, return_inverse=True)
