@@ -41,11 +41,11 @@ from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
 from training.errors import InvalidConfig, TrainingError
-from training.evaluate import evaluate, inner_products
+from training.evaluate import GROUPS, METRICS, evaluate, inner_products
 from training.export import export
 from training.judge import judge
 from training.loop import fit
-from training.progress import epochs_shown, recall_shown
+from training.progress import epochs_shown, figure_shown
 from training.report.page import Outcome, write_report
 from training.team import joined
 
@@ -253,7 +253,7 @@ def compare_(
             grid=read_grid(grid or []),
             report=lambda model, seed, epoch: (
                 console.print(
-                    f"{model} seed {seed}: epoch {epoch.epoch}, best {recall_shown(epoch.best)}"
+                    f"{model} seed {seed}: epoch {epoch.epoch}, best {figure_shown(epoch.best)}"
                 )
                 if epoch.epoch % 50 == 0
                 else None
@@ -298,11 +298,10 @@ def _describe(dataset: Dataset, folder: Path) -> None:
 
 
 def _show_metrics(metrics: dict[str, Any], title: str) -> None:
-    names = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
-    table = Table("", *names, "users", title=title)
-    for group in ("overall", "warm", "cold", "cold_among_cold"):
+    table = Table("", *METRICS, "users", title=title)
+    for group in GROUPS:
         figures = metrics[group]
-        cells = [f"{figures[name]:.4f}" if name in figures else "-" for name in names]
+        cells = [figure_shown(figures.get(name)) for name in METRICS]
         table.add_row(group.replace("_", " "), *cells, f"{figures['users']:,}")
     console.print(table)
     console.print(f"coverage@20 {metrics['coverage@20']:.3f}")

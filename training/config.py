@@ -14,8 +14,6 @@ from training.errors import InvalidConfig
 
 Width = Annotated[int, Meta(ge=1, le=8192)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-
-
 Model = Literal[
     "metammf-mf", "metammf-gcn", "metammf-lightgcn", "cosine-mf", "bpr-mf", "vbpr", "lightgcn"
 ]

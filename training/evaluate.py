@@ -14,6 +14,9 @@ from training.data.dataset import SPLITS, Csr, Dataset, Floats, Interactions, Ma
 
 CUTOFFS: Final = (10, 20)
 DEPTH: Final = max(CUTOFFS)
+# What `evaluate` tells, and of which relevant videos.
+METRICS: Final = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
+GROUPS: Final = ("overall", "warm", "cold", "cold_among_cold")
 # Users scored at once: bounds the score matrix to about 64 MiB.
 SCORE_CELLS: Final = 1 << 24
 

@@ -21,7 +21,7 @@ from training.team import ALONE, Team
 from training.trainer import Trainer
 
 # What is told of a validation.
-GROUPS: Final = ("overall", "warm", "cold")
+TOLD: Final = ("overall", "warm", "cold")
 FIGURES: Final = ("recall@20", "ndcg@20")
 
 
@@ -115,7 +115,7 @@ def _told(metrics: dict[str, Any] | None) -> dict[str, dict[str, float]] | None:
         return None
     return {
         group: {name: metrics[group][name] for name in FIGURES if name in metrics[group]}
-        for group in GROUPS
+        for group in TOLD
     }
 
 

@@ -43,11 +43,11 @@ def _print_some(console: Console, title: str, report: EpochReport) -> None:
 
 def _state(report: EpochReport) -> str:
     return (
-        f"loss {report.loss:.4f}, validation recall@20 {recall_shown(report.validation)} "
-        f"(best {recall_shown(report.best)}), {report.seconds:.0f} s"
+        f"loss {report.loss:.4f}, validation recall@20 {figure_shown(report.validation)} "
+        f"(best {figure_shown(report.best)}), {report.seconds:.0f} s"
     )
 
 
-def recall_shown(recall: float | None) -> str:
-    """Return `recall` as people read it."""
-    return "-" if recall is None else f"{recall:.4f}"
+def figure_shown(figure: float | None) -> str:
+    """Return a metric as people read it."""
+    return "-" if figure is None else f"{figure:.4f}"

@@ -16,7 +16,9 @@ import numpy as np
 from models.fusion import MetaFusion
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset
+from training.evaluate import GROUPS, METRICS
 from training.loop import Fitted
+from training.progress import figure_shown
 from training.report.figures import (
     as_png,
     as_svg,
@@ -30,8 +32,6 @@ from training.report.shares import Shares, modality_shares, signals
 
 PAGE: Final = "report.html"
 CURVES: Final = "curves.png"
-GROUPS: Final = ("overall", "warm", "cold", "cold_among_cold")
-METRICS: Final = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +74,9 @@ def write_report(folder: Path, outcome: Outcome) -> Path:
 def _head(outcome: Outcome) -> str:
     fitted, metrics, config = outcome.fitted, outcome.metrics, outcome.config
     tiles = {
-        "test recall@20": _shown(metrics["overall"], "recall@20"),
-        "test ndcg@20": _shown(metrics["overall"], "ndcg@20"),
-        "recall@20 of cold videos": _shown(metrics["cold"], "recall@20"),
+        "test recall@20": figure_shown(metrics["overall"].get("recall@20")),
+        "test ndcg@20": figure_shown(metrics["overall"].get("ndcg@20")),
+        "recall@20 of cold videos": figure_shown(metrics["cold"].get("recall@20")),
         "best epoch": f"{fitted.best.epoch} of {len(fitted.epochs)}",
         "time": _duration(fitted.epochs[-1].seconds),
     }
@@ -89,7 +89,7 @@ def _head(outcome: Outcome) -> str:
 def _test(metrics: Mapping[str, Any]) -> str:
     rows = []
     for group in GROUPS:
-        values = [_shown(metrics[group], name) for name in METRICS]
+        values = [figure_shown(metrics[group].get(name)) for name in METRICS]
         rows.append([group.replace("_", " "), *values, f"{metrics[group]['users']:,}"])
     return (
         f"<h2>On the test split</h2>\n{table(['', *METRICS, 'users'], rows)}\n"
@@ -161,10 +161,6 @@ def _asked(outcome: Outcome) -> str:
         for key, value in [("seed", outcome.seed), *msgspec.structs.asdict(outcome.config).items()]
     }
     return f"<h2>The data</h2>\n{facts(told)}\n<h2>What was asked</h2>\n{facts(settings)}"
-
-
-def _shown(figures: Mapping[str, float], name: str) -> str:
-    return f"{figures[name]:.4f}" if name in figures else "-"
 
 
 def _duration(seconds: float) -> str:
