@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from training.__main__ import app
+from tests.support.training_command import call
 from training.data.dataset import Dataset, Split
 from training.data.folder import read_dataset
 
@@ -60,5 +60,4 @@ def refusal(format_: str, source: Path, *options: object) -> str:
 
 
 def _call(format_: str, source: Path, folder: Path, *options: object) -> Result:
-    arguments = ["import", format_, str(source), str(folder), *map(str, options)]
-    return CliRunner().invoke(app, arguments)
+    return call("import", format_, source, folder, *map(str, options))

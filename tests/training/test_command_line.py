@@ -1,51 +1,21 @@
 """The trainer's commands do what they say, and tell what is wrong in a paragraph."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from tests.support.bundles import write_small_bundle
 from tests.support.datasets import random_features, two_tastes
-from training.__main__ import app
+from tests.support.training_command import call, refused, start
 from training.data.folder import read_dataset
 from training.data.folder_writer import write_dataset
 
 QUICK = ["--set", "vector_dim=8", "--set", "hidden_dims=[8]", "--set", "max_epochs=2"]
 GROUPS = ("overall", "warm", "cold", "cold_among_cold")
-
-
-def call(*arguments: str | Path) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def start(*arguments: str | Path) -> "subprocess.Popen[str]":
-    """Start a command in a process of its own."""
-    return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "training", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def refused(*arguments: str | Path) -> str:
-    """Run a command that must fail, and return what it tells."""
-    result = call(*arguments)
-    assert result.exit_code == 1, result.output
-    assert "Traceback" not in result.output
-    told = f"\n{result.stderr}".partition("\nerror: ")[2]
-    assert 0 < len(told) < 1000
-    return told
 
 
 @pytest.fixture(scope="module")

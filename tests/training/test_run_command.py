@@ -1,21 +1,17 @@
 """`python -m training fit --run` goes on where it was cut off; what it cannot use is told."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 from models.bundle.reader import list_bundle_ids, read_bundle
 from tests.support.commands import run
 from tests.support.fitting import SEED, Cut, cut_after, fit_in, sample, small
 from tests.support.source import ROOT
-from training.__main__ import app
+from tests.support.training_command import call, refused, start
 from training.checkpoint import CHECKPOINT
 from training.data.folder_writer import write_dataset
 from training.loop import Fitted, fit
@@ -55,17 +51,6 @@ def arguments(dataset: Path, config: Path, folder: Path) -> list[str]:
         "fit", str(dataset), "--out", str(folder / "bundles"), "--run", str(folder / "run"),
         "--config", str(config), "--seed", str(SEED),
     ]  # fmt: skip
-
-
-def call(*given: str) -> Result:
-    return CliRunner().invoke(app, list(given))
-
-
-def refused(*given: str) -> str:
-    result = call(*given)
-    assert result.exit_code == 1, result.output
-    assert "Traceback" not in result.output
-    return f"\n{result.stderr}".partition("\nerror: ")[2]
 
 
 def assert_bundle_has(folder: Path, bundle_id: str, expected: Fitted) -> None:
@@ -115,13 +100,7 @@ def test_an_interrupted_run_says_that_the_same_command_goes_on_and_it_does(
     dataset: Path, tmp_path: Path
 ) -> None:
     command = arguments(dataset, config_file(tmp_path, **ENDLESS), tmp_path)
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "training", *command],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = start(*command)
     assert process.stderr is not None
     try:
         for line in process.stderr:

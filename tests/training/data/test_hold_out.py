@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from training.__main__ import app
+from tests.support.training_command import call
 from training.data.dataset import SPLITS, Dataset
 from training.data.folder import read_dataset
 from training.data.folder_writer import write_dataset
@@ -61,7 +60,6 @@ def test_the_same_seed_holds_out_the_same_videos(sample: Dataset) -> None:
 
 def test_the_command_writes_a_dataset_folder(tmp_path: Path, sample: Dataset) -> None:
     write_dataset(tmp_path / "sample", sample)
-    command = ["hold-out", str(tmp_path / "sample"), str(tmp_path / "held"), "--share", "0.3"]
-    done = CliRunner().invoke(app, command)
+    done = call("hold-out", tmp_path / "sample", tmp_path / "held", "--share", "0.3")
     assert done.exit_code == 0, done.output
     assert read_dataset(tmp_path / "held").cold.sum() >= 30
