@@ -17,6 +17,7 @@ COPY constraints.txt ./
 RUN pip install -c constraints.txt torch numpy
 COPY pyproject.toml README.md ./
 COPY models ./models
+COPY eventlog ./eventlog
 COPY training ./training
 COPY service ./service
 RUN pip install -c constraints.txt ".[${EXTRAS}]"

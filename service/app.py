@@ -14,7 +14,7 @@ from service.api.problems import add_problem_handlers
 from service.api.schemas import BatchVideo, Problem
 from service.catalog.follower import Follower
 from service.catalog.store import Catalog
-from service.eventlog.log import open_event_log
+from eventlog.log import open_event_log
 from service.settings import Settings
 from service.telemetry import Telemetry
 

@@ -9,7 +9,7 @@ from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle, read_current_id
 from service.catalog.snapshot import Snapshot
 from service.errors import ServiceError
-from service.eventlog.log import open_event_log
+from eventlog.log import open_event_log
 from service.settings import Settings
 
 PACKAGES = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")

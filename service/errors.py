@@ -40,11 +40,3 @@ class Behind(ServiceError):
         self.position = position
         self.wanted = wanted
         super().__init__(f"at position {position!r}, {wanted!r} was asked for")
-
-
-class EventLogUnavailable(ServiceError):
-    """The event log cannot be read or written at the moment; nothing was recorded."""
-
-
-class UnsupportedEventLog(ServiceError):
-    """The event-log URL names no implementation."""

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from service.app import create_app
 from service.catalog.view import View
-from service.eventlog.log import open_event_log
+from eventlog.log import open_event_log
 from service.settings import Settings
 from service.telemetry import configure_logging
 

@@ -69,6 +69,7 @@ PAIRWISE: Final = {
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
 MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "cosine-mf": {"arrival_share": 0.0},
+    "metammf-lightgcn": {"layers": 2, "arrival_share": 0.1, "temperature": 0.15},
     "bpr-mf": PAIRWISE,
     "vbpr": PAIRWISE,
     "lightgcn": PAIRWISE | {"layers": 2, "regularisation": 1e-4},

@@ -15,8 +15,8 @@ from service.catalog.follower import Follower
 from service.catalog.store import Catalog
 from service.catalog.view import View
 from service.errors import Behind, EventLogUnavailable, InvalidInput
-from service.eventlog.events import Event
-from service.eventlog.log import START, EventLog, Position
+from eventlog.events import Event
+from eventlog.log import START, EventLog, Position
 from service.settings import Settings
 from service.telemetry import Telemetry
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Response
 from models.ids import VideoId
 from service.api.dependencies import ServicesDep, require_json
 from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
-from service.eventlog.events import Event, InteractionRecorded
+from eventlog.events import Event, InteractionRecorded
 
 router = APIRouter(prefix="/v1", tags=["interactions"])
 

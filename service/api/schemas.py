@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from models.ids import fault_in_id
 from models.modality import Modality
-from service.eventlog.events import Kind
+from eventlog.events import Kind
 from service.recommend.recommender import Source
 
 LARGEST_FLOAT32: Final = 3.4e38

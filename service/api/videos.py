@@ -22,7 +22,7 @@ from service.api.schemas import (
 )
 from service.catalog.view import View
 from service.errors import InvalidInput
-from service.eventlog.events import Event, VideoDeleted, VideoUpserted
+from eventlog.events import Event, VideoDeleted, VideoUpserted
 
 router = APIRouter(prefix="/v1", tags=["videos"])
 batch_video = TypeAdapter(BatchVideo)

@@ -13,7 +13,7 @@ import structlog
 from service.catalog.store import Catalog
 from service.catalog.view import View
 from service.errors import Behind, EventLogUnavailable
-from service.eventlog.log import Position
+from eventlog.log import Position
 from service.telemetry import Telemetry
 
 log = structlog.get_logger()

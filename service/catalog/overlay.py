@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from models.ids import UserId, VideoId
 from service.catalog.index import Floats, VideoRow
 from service.catalog.snapshot import Snapshot
-from service.eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
-from service.eventlog.log import START, Position
+from eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
+from eventlog.log import START, Position
 
 FIRST_CAPACITY: Final = 256
 # A delta with more dead rows than this and than live ones is copied without them.

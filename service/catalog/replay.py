@@ -11,8 +11,8 @@ from models.modality import in_order
 from service.catalog.overlay import Edit
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
-from service.eventlog.events import Event, VideoUpserted, decode
-from service.eventlog.log import Entry
+from eventlog.events import Event, VideoUpserted, decode
+from eventlog.log import Entry
 from service.telemetry import Telemetry
 
 Floats = NDArray[np.float32]

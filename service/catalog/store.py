@@ -18,8 +18,8 @@ from service.catalog.replay import Replay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
 from service.errors import EventLogUnavailable, NotReady
-from service.eventlog.events import VideoUpserted
-from service.eventlog.log import Entry, EventLog
+from eventlog.events import VideoUpserted
+from eventlog.log import Entry, EventLog
 from service.telemetry import Telemetry
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from service.catalog.index import Floats, Mask, Rows, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, Overlay
 from service.catalog.snapshot import Snapshot
 from service.errors import UnknownVideo
-from service.eventlog.log import Position
+from eventlog.log import Position
 
 # A single-precision inner product goes wrong by less than this share of the two lengths multiplied.
 FLOAT32_SLACK: Final = 1e-5

@@ -21,7 +21,7 @@ PLANTED = [
     ("service/settings.py", "import training.loop", ROOMS_APART),
     ("training/loop.py", "import service.errors", ROOMS_APART),
     ("models/fusion.py", "import training.errors", ROOMS_APART),
-    ("service/eventlog/log.py", "import service.catalog.view", INNER_ORDER),
+    ("eventlog/log.py", "import service.catalog.view", INNER_ORDER),
     ("models/bundle/reader.py", "import torch", BUNDLE),
     ("training/export.py", "import redis", NO_HTTP),
     ("service/catalog/view.py", "import fastapi", HTTP),

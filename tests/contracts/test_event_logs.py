@@ -8,15 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.eventlog.events import (
+from eventlog.events import (
     Event,
     InteractionRecorded,
     VideoDeleted,
     VideoUpserted,
     decode,
 )
-from service.eventlog.log import START, EventLog, open_event_log
-from service.eventlog.sqlite import SqliteEventLog
+from eventlog.log import START, EventLog, open_event_log
+from eventlog.sqlite import SqliteEventLog
 from tests.support.protocols import implementations
 
 URLS: dict[type, Callable[[Path], str]] = {

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from service.eventlog.events import VideoUpserted
+from eventlog.events import VideoUpserted
 from service.telemetry import Telemetry, configure_logging
 from tests.support.server import Api, eventually, features
 

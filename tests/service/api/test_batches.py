@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.eventlog.log import START
+from eventlog.log import START
 from tests.support.server import Api, features
 
 

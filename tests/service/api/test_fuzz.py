@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.modality import MODALITIES
-from service.eventlog.log import START, Position
+from eventlog.log import START, Position
 from tests.support.server import WIDTHS, Api, settings_for
 
 TEXTS = st.text(st.characters(), max_size=8)  # lone surrogates too

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.errors import EventLogUnavailable
+from eventlog.errors import EventLogUnavailable
 from tests.support.server import Api, eventually, features, segment, settings_for
 
 VISUAL = np.ones(64, "<f4").tobytes()

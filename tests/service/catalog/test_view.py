@@ -18,8 +18,8 @@ from service.catalog.overlay import Edit, Overlay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import Candidate, View
 from service.errors import UnknownVideo
-from service.eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
-from service.eventlog.log import Position
+from eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
+from eventlog.log import Position
 from tests.support import oracle
 from tests.support.bundles import plant, unit, write_small_bundle
 

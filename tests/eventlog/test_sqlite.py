@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import EventLogUnavailable, UnsupportedEventLog
-from service.eventlog.events import VideoDeleted, decode
-from service.eventlog.log import START, open_event_log
-from service.eventlog.sqlite import SqliteEventLog
+from eventlog.errors import EventLogUnavailable, UnsupportedEventLog
+from eventlog.events import VideoDeleted, decode
+from eventlog.log import START, open_event_log
+from eventlog.sqlite import SqliteEventLog
 from tests.support.server import REPOSITORY
 
 # It rests between appends: who takes the lock again at once can starve another for seconds.
 WRITER = """
 import sys, time
-from service.eventlog.events import VideoDeleted
-from service.eventlog.sqlite import SqliteEventLog
+from eventlog.events import VideoDeleted
+from eventlog.sqlite import SqliteEventLog
 log = SqliteEventLog(sys.argv[1])
 for number in range(100_000):
     print(log.append([VideoDeleted(video_id=sys.argv[2], recorded_at=0)] * 3), flush=True)

@@ -27,6 +27,20 @@ class VideoDeleted(msgspec.Struct, frozen=True, tag="video_deleted", kw_only=Tru
     recorded_at: float
 
 
+class VideoHidden(msgspec.Struct, frozen=True, tag="video_hidden", kw_only=True):
+    """A video must not be recommended until it is shown again; what is known of it stays."""
+
+    video_id: str
+    recorded_at: float
+
+
+class VideoShown(msgspec.Struct, frozen=True, tag="video_shown", kw_only=True):
+    """A hidden video may be recommended again."""
+
+    video_id: str
+    recorded_at: float
+
+
 class InteractionRecorded(msgspec.Struct, frozen=True, tag="interaction_recorded", kw_only=True):
     """A user met a video. `timestamp` is when, in seconds, as the client said it."""
 
@@ -37,7 +51,14 @@ class InteractionRecorded(msgspec.Struct, frozen=True, tag="interaction_recorded
     recorded_at: float
 
 
-Event = VideoUpserted | VideoDeleted | InteractionRecorded
+class UserErased(msgspec.Struct, frozen=True, tag="user_erased", kw_only=True):
+    """All that is known of a user is to be forgotten: vector and history, now and in training."""
+
+    user_id: str
+    recorded_at: float
+
+
+Event = VideoUpserted | VideoDeleted | VideoHidden | VideoShown | InteractionRecorded | UserErased
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Event)

@@ -1,0 +1,1 @@
+"""What happened since the bundle, in order and durable: the contract of service and training."""

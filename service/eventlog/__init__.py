@@ -1,1 +1,0 @@
-"""What happened since the bundle, in order and durable. The truth; everything else is derived."""
