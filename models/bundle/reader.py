@@ -16,6 +16,7 @@ from models.bundle.tensors import map_tensors
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 # What a reader relies on in the tensor files it reads itself.
 TENSORS: Final[dict[str, dict[str, type]]] = {
@@ -30,7 +31,10 @@ LENGTH_SLACK: Final = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`)."""
+    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`).
+
+    `hidden: (V,)` is False throughout where the bundle names no hidden videos.
+    """
 
     folder: Path
     manifest: Manifest
@@ -42,6 +46,7 @@ class Bundle:
     seen_videos: Rows
     popularity: Rows
     feature_digests: Rows
+    hidden: Mask
     metadata: list[dict[str, Any]]
 
     @property
@@ -109,6 +114,7 @@ def read_bundle(folder: Path) -> Bundle:
         seen_videos=tensors[layout.SEEN]["videos"],
         popularity=tensors[layout.SEEN]["popularity"],
         feature_digests=tensors[layout.SEEN]["feature_digests"],
+        hidden=_hidden(tensors[layout.SEEN], folder / layout.SEEN, manifest),
         metadata=_read_metadata(folder, manifest),
     )
     _verify_shapes(bundle)
@@ -188,6 +194,17 @@ def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
         if name not in tensors or tensors[name].dtype != dtype:
             raise CorruptBundle(file, f"holds no {name} of {np.dtype(dtype)}")
     return tensors
+
+
+def _hidden(seen: dict[str, NDArray[Any]], file: Path, manifest: Manifest) -> Mask:
+    """Return which videos are hidden; bundles of before there was hiding name none."""
+    hidden = seen.get("hidden")
+    if hidden is None:
+        hidden = np.zeros(manifest.videos, np.bool_)
+        hidden.flags.writeable = False
+    if hidden.dtype != np.bool_ or hidden.shape != (manifest.videos,):
+        raise CorruptBundle(file, f"hidden is not ({manifest.videos},) of bool")
+    return hidden
 
 
 def _read_ids(file: Path, count: int) -> list[str]:

@@ -28,6 +28,7 @@ from models.bundle.manifest import (
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ class BundleContent:
     `users: (U, D)`, `videos: (V, D)` float32, of unit length; `seen_starts: (U + 1,)`
     and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts
     training interactions; `feature_digests: (V,)` tell the features of each video (see
-    `models.bundle.digest`); `index` is the serialised FAISS index.
+    `models.bundle.digest`); `hidden: (V,)` says which videos not to recommend to anybody, None that
+    there are none; `index` is the serialised FAISS index.
     """
 
     user_ids: list[str]
@@ -59,6 +61,7 @@ class BundleContent:
     metrics: dict[str, Any] = field(default_factory=dict)
     metadata: list[dict[str, Any]] = field(default_factory=list)
     log_position: str | None = None
+    hidden: Mask | None = None
 
 
 def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) -> str:
@@ -113,6 +116,8 @@ def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
             "feature_digests": content.feature_digests,
         },
     }
+    if content.hidden is not None:
+        groups[layout.SEEN] = {**groups[layout.SEEN], "hidden": content.hidden}
     for name, tensors in groups.items():
         save_file({key: np.ascontiguousarray(a) for key, a in tensors.items()}, folder / name)
     (folder / layout.USERS).write_text(json.dumps(content.user_ids, ensure_ascii=False), "utf-8")

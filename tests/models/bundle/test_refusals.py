@@ -203,6 +203,9 @@ def _of_length(vectors: Any, length: float) -> Any:
         (layout.SEEN, lambda t: {"popularity": t["popularity"][1:]}),
         (layout.SEEN, lambda t: {"popularity": t["popularity"].astype(np.float32)}),
         (layout.SEEN, lambda t: {"feature_digests": t["feature_digests"][:, None]}),
+        (layout.SEEN, lambda t: {"hidden": np.zeros(59, np.bool_)}),
+        (layout.SEEN, lambda t: {"hidden": np.zeros((60, 1), np.bool_)}),
+        (layout.SEEN, lambda t: {"hidden": np.zeros(60, np.int64)}),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused_though_every_checksum_does(

@@ -104,6 +104,24 @@ def test_any_id_and_any_title_come_back(
     assert found.metadata == metadata
 
 
+@pytest.mark.parametrize("hidden", [[True, False, True], [False] * 3])
+def test_what_is_hidden_comes_back(hidden: list[bool], tmp_path: Path) -> None:
+    given_ = content(hidden=np.array(hidden))
+    found = read_bundle(tmp_path / write_bundle(tmp_path, given_, created_at=NOON))
+    assert found.hidden.dtype == np.bool_
+    assert found.hidden.tolist() == hidden
+    assert is_mapped(found.hidden)
+
+
+def test_a_bundle_that_tells_nothing_hidden_hides_nothing(tmp_path: Path) -> None:
+    found = read_bundle(tmp_path / write_bundle(tmp_path, content(), created_at=NOON))
+    assert "hidden" not in found.manifest.tensors[layout.SEEN]
+    assert found.hidden.dtype == np.bool_
+    assert found.hidden.tolist() == [False, False, False]
+    with pytest.raises(ValueError, match="read-only"):
+        found.hidden[0] = True
+
+
 def test_without_metadata_every_video_has_an_empty_one(tmp_path: Path) -> None:
     found = read_bundle(tmp_path / write_bundle(tmp_path, content(), created_at=NOON))
     assert found.metadata == [{}, {}, {}]

@@ -32,6 +32,7 @@ def test_what_the_library_writes_is_read_alike(tmp_path: Path) -> None:
         "rows": rng.integers(-9, 9, 11),
         "short": rng.integers(-9, 9, (2, 2)).astype(np.int32),
         "none": np.empty((0, 3), np.float32),
+        "flags": rng.random(9) < 0.5,
     }
     save_file(tensors, tmp_path / "t", metadata={"any": "text"})
     found = map_tensors(tmp_path / "t")
