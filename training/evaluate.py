@@ -40,7 +40,8 @@ class Ranking(NamedTuple):
 def rank(dataset: Dataset, split: Split, scorer: Scorer) -> Ranking:
     """Rank all videos for every user whom `split` holds anything of; what was met is left out.
 
-    Met are the interactions of earlier splits: train for val, train and val for test.
+    Met are the interactions of earlier splits, train for val, train and val for test, and those
+    that are in no split.
     """
     judged = np.unique(dataset.interactions(split).users)
     met = _met_before(dataset, split)
@@ -100,9 +101,8 @@ def _relevant(dataset: Dataset, split: Split) -> dict[str, Interactions]:
 
 
 def _met_before(dataset: Dataset, split: Split) -> Csr:
-    """Return what each user met in the splits before `split`."""
-    target = dataset.interactions(split)
-    met = Interactions(target.users[:0], target.videos[:0])
+    """Return what each user met in the splits before `split`, or outside of all."""
+    met = dataset.seen
     for earlier in SPLITS[: SPLITS.index(split)]:
         met = met.joined(dataset.interactions(earlier))
     return met.by_user(dataset.users)

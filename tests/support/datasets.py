@@ -33,6 +33,7 @@ def dataset_of(
     train: Pairs,
     val: Pairs = (),
     test: Pairs = (),
+    seen: Pairs = (),
     features: Mapping[Modality, Floats] | None = None,
 ) -> Dataset:
     """Return a dataset with exactly these pairs; users are `u0`, `u1`, …, videos `v0`, `v1`, …"""
@@ -43,6 +44,7 @@ def dataset_of(
         train=interactions(train),
         val=interactions(val),
         test=interactions(test),
+        seen=interactions(seen),
         features=random_features(videos, {"visual": 4}) if features is None else features,
     )
 

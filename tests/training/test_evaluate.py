@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.datasets import dataset_of
-from training.data.dataset import Dataset, Floats, Split
+from training.data.dataset import PARTS, Dataset, Floats, Split
 from training.evaluate import Scorer, evaluate, inner_products, top_lists
 
 Pair = tuple[int, int]
@@ -23,6 +23,7 @@ class Case:
     train: set[Pair]
     val: set[Pair]
     test: set[Pair]
+    seen: set[Pair]
     users: Floats
     videos: Floats
 
@@ -38,6 +39,7 @@ class Case:
             train=sorted(self.train),
             val=sorted(self.val),
             test=sorted(self.test),
+            seen=sorted(self.seen),
         )
 
 
@@ -45,10 +47,8 @@ class Case:
 def cases(draw: st.DrawFn) -> Case:
     users, videos = draw(st.integers(1, 4)), draw(st.integers(1, 40))
     pair = st.tuples(st.integers(0, users - 1), st.integers(0, videos - 1))
-    parts: dict[str, set[Pair]] = {"train": set(), "val": set(), "test": set()}
-    for met, split in draw(
-        st.dictionaries(pair, st.sampled_from(["train", "val", "test"]), max_size=50)
-    ).items():
+    parts: dict[str, set[Pair]] = {name: set() for name in PARTS}
+    for met, split in draw(st.dictionaries(pair, st.sampled_from(PARTS), max_size=50)).items():
         parts[split].add(met)
     rng = np.random.default_rng(draw(st.integers(0, 9999)))
     spread = draw(st.sampled_from([0, 1, 3]))
@@ -74,7 +74,8 @@ def ranking(case: Case, user: int, masked: set[Pair]) -> list[int]:
 def reckoned(case: Case, split: Split) -> dict[str, Any]:
     """The report of `evaluate`, reckoned user by user from the definitions."""
     target = {"train": case.train, "val": case.val, "test": case.test}[split]
-    masked = {"train": set(), "val": case.train, "test": case.train | case.val}[split]
+    earlier = {"train": set(), "val": case.train, "test": case.train | case.val}[split]
+    masked = earlier | case.seen
     warm = {video for _, video in case.train}
     judged = sorted({user for user, _ in target})
     lists = {user: ranking(case, user, masked)[:20] for user in judged}

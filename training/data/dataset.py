@@ -1,6 +1,6 @@
 """A dataset in memory: who watched what, and what each video looks, sounds and reads like.
 
-Knows rows and ids; nothing of files (see `training.data.folder`) or of models.
+Knows rows, ids and how far of an event log it is made of; nothing of files or models.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,14 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventlog.position import START, Position
 from models.modality import Modality, in_order
 
 Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
+# What stands in the place of a split where a user met a video and nothing is to be learnt of it.
+SEEN: Final = "seen"
+PARTS: Final = (*SPLITS, SEEN)
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -77,12 +81,20 @@ class Interactions:
         return Csr(np.concatenate([[0], np.cumsum(counts)]), rows)
 
 
+def no_interactions() -> Interactions:
+    """Return interactions of nobody."""
+    return Interactions(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Interactions in three splits, and one feature matrix per modality.
 
     `features[m]: (V, F_m)` float32; an all-zero row says that the video lacks modality m.
     `metadata[i]` is what is told of video row i, JSON-ready (title, tags, uploader, published_at).
+    `seen` are in no split: these users met these videos and are not to be recommended them again,
+    but nothing is learnt or judged of it. `hidden` are rows of videos to recommend to nobody.
+    `log_position` is how far the event log has been read into all this.
     """
 
     name: str
@@ -93,6 +105,9 @@ class Dataset:
     test: Interactions
     features: Mapping[Modality, Floats]
     metadata: list[dict[str, Any]] = field(default_factory=list)
+    seen: Interactions = field(default_factory=no_interactions)
+    hidden: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    log_position: Position = START
 
     def interactions(self, split: Split) -> Interactions:
         """Return the interactions of one split."""

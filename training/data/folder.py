@@ -1,10 +1,10 @@
 """The canonical dataset folder on disk, read with every fault named (see `folder_writer`).
 
-    dataset.json           {"format_version": 1, "name": ..., "accept": [...]}
+    dataset.json           {"format_version": 1, "name": ..., "accept": [...], "log_position": ...}
     interactions.parquet   user_id, video_id: string;
                            optional timestamp: int64 seconds, split: string
-    videos.parquet         video_id: string;
-                           optional title, uploader, published_at: string, tags: list of string
+    videos.parquet         video_id: string; optional hidden: bool,
+                           title, uploader, published_at: string, tags: list of string
     visual.npy, acoustic.npy, textual.npy     any of them: (V, F) float, row i = row i of
                            videos.parquet; an all-zero row says that the video lacks the modality
 
@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eventlog.position import START, Position, is_position
 from models.ids import fault_in_id
 from models.modality import MODALITIES, Modality
 from training.data.columns import (
@@ -31,7 +32,7 @@ from training.data.columns import (
     check_text_columns,
     is_text,
 )
-from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
+from training.data.dataset import PARTS, Dataset, Floats, Interactions, Rows
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
 from training.data.interaction_file import INTERACTIONS, InteractionFile, read_interaction_file
 from training.data.matrix import constant_columns, fault_in_values, read_matrix
@@ -45,6 +46,8 @@ USERS_WITHOUT_TRAINING: Final = "users_without_training"
 ACCEPTABLE: Final = (CONSTANT_COLUMNS, USERS_WITHOUT_TRAINING)
 VIDEOS: Final = "videos.parquet"
 METADATA: Final = ("title", "tags", "uploader", "published_at")
+HIDDEN: Final = "hidden"
+LOG_POSITION: Final = "log_position"
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -68,19 +71,23 @@ def read_dataset(folder: Path) -> Dataset:
     _check_ids(file.users, file.user_ids, INTERACTIONS, "user_id", faults)
     _check_unique(video_rows, video_ids, faults)
     _check_metadata(videos, faults)
+    hidden = _read_hidden(videos, faults)
     features = _read_features(folder, len(videos), faults)
     faults.stop()
-    splits = _divide(file, video_ids, faults)
+    parts = _divide(file, video_ids, faults)
     faults.stop()
     dataset = Dataset(
         name=str(header.get("name", folder.name)),
         user_ids=file.user_ids,
         video_ids=video_ids,
-        train=splits[0],
-        val=splits[1],
-        test=splits[2],
+        train=parts[0],
+        val=parts[1],
+        test=parts[2],
         features=features,
         metadata=_read_metadata(videos),
+        seen=parts[3],
+        hidden=hidden,
+        log_position=Position(header.get(LOG_POSITION, START)),
     )
     _check_whole(dataset, faults)
     faults.stop()
@@ -88,7 +95,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def users_without_training(dataset: Dataset) -> int:
-    """Count the users who appear in val or test alone: nothing personal can be learnt of them."""
+    """Count the users without a training interaction: nothing personal can be learnt of them."""
     trained = np.bincount(dataset.train.users, minlength=dataset.users)
     return dataset.users - int(np.count_nonzero(trained))
 
@@ -107,6 +114,10 @@ def _read_header(folder: Path) -> dict[str, Any]:
     accept = header.get("accept", [])
     if not isinstance(accept, list) or any(finding not in ACCEPTABLE for finding in accept):
         raise InvalidDataset([f"{file}: accept is {accept!r}, expected some of {list(ACCEPTABLE)}"])
+    position = header.get(LOG_POSITION, START)
+    if position != START and not (isinstance(position, str) and is_position(position)):
+        text = f"{LOG_POSITION} is {position!r}, expected a position of an event log"
+        raise InvalidDataset([f"{file}: {text}"])
     return header
 
 
@@ -170,6 +181,17 @@ def _check_metadata(videos: pa.Table, faults: Faults) -> None:
             faults.add(VIDEOS, f"column {column!r} must be {wanted}, found {kind}")
 
 
+def _read_hidden(videos: pa.Table, faults: Faults) -> Rows:
+    """Return the rows of hidden videos; a null says that a video is not."""
+    if HIDDEN not in videos.column_names:
+        return np.empty(0, np.int64)
+    kind = videos[HIDDEN].type
+    if not pa.types.is_boolean(kind):
+        faults.add(VIDEOS, f"column {HIDDEN!r} must be bool, found {kind}")
+        return np.empty(0, np.int64)
+    return np.flatnonzero(videos[HIDDEN].fill_null(False).to_numpy())  # noqa: FBT003 - a value
+
+
 def _read_features(folder: Path, videos: int, faults: Faults) -> dict[Modality, Floats]:
     features: dict[Modality, Floats] = {}
     for modality in MODALITIES:
@@ -203,7 +225,7 @@ def _check_features(name: str, matrix: Floats, videos: int, faults: Faults) -> N
 
 
 def _divide(file: InteractionFile, video_ids: list[str], faults: Faults) -> list[Interactions]:
-    """Return the interactions of each split; none if they name videos that are unknown."""
+    """Return the interactions of each of `PARTS`; none if they name videos that are unknown."""
     unknown = np.flatnonzero(file.videos == NONE)
     if len(unknown):
         text = f"video_id {file.bad_video} is not in {VIDEOS}"
@@ -214,10 +236,10 @@ def _divide(file: InteractionFile, video_ids: list[str], faults: Faults) -> list
     splits = file.splits
     if splits is None:
         splits = split_by_user(file.users, file.times, np.random.default_rng(0))
-    text = f"split must be one of {list(SPLITS)}, found {file.bad_split}"
+    text = f"split must be one of {list(PARTS)}, found {file.bad_split}"
     faults.add_rows(INTERACTIONS, np.flatnonzero(splits == NONE), text)
     parts = []
-    for number in range(len(SPLITS)):
+    for number in range(len(PARTS)):
         chosen = splits == number
         users, rows = (numbers[chosen].astype(np.int64) for numbers in (file.users, file.videos))
         parts.append(Interactions(users, rows))

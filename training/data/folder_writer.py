@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.data.dataset import SPLITS, Dataset, Rows
-from training.data.folder import FORMAT_VERSION, VIDEOS, read_dataset
+from training.data.dataset import PARTS, SPLITS, Dataset, Rows
+from training.data.folder import FORMAT_VERSION, HIDDEN, LOG_POSITION, VIDEOS, read_dataset
 from training.data.interaction_file import INTERACTIONS
 from training.errors import TrainingError
 
@@ -23,7 +23,7 @@ def write_dataset(
 ) -> Dataset:
     """Write `dataset` as a folder that must not exist yet, and return it as it reads back.
 
-    `times`: optional (N,) seconds of the train, val and test interactions in that order.
+    `times`: optional (N,) seconds of the train, val, test and seen interactions in that order.
     Nothing is left behind on failure.
 
     Raises:
@@ -35,7 +35,11 @@ def write_dataset(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        header = {"format_version": FORMAT_VERSION, "name": dataset.name, "accept": sorted(accept)}
+        header: dict[str, Any] = {
+            "format_version": FORMAT_VERSION, "name": dataset.name, "accept": sorted(accept)
+        }  # fmt: skip
+        if dataset.log_position:
+            header[LOG_POSITION] = dataset.log_position
         (scratch / "dataset.json").write_text(json.dumps(header, indent=2) + "\n")
         _write_table(_interaction_table(dataset, times), scratch / INTERACTIONS)
         _write_table(_video_table(dataset), scratch / VIDEOS)
@@ -55,14 +59,14 @@ def _write_table(table: pa.Table, file: Path) -> None:
 
 
 def _interaction_table(dataset: Dataset, times: Any) -> pa.Table:
-    parts = [dataset.interactions(split) for split in SPLITS]
+    parts = [*(dataset.interactions(split) for split in SPLITS), dataset.seen]
     users = np.concatenate([part.users for part in parts])
     videos = np.concatenate([part.videos for part in parts])
-    splits = np.repeat(np.arange(len(SPLITS)), [len(part) for part in parts])
+    splits = np.repeat(np.arange(len(PARTS)), [len(part) for part in parts])
     columns = {
         "user_id": _texts(users, dataset.user_ids),
         "video_id": _texts(videos, dataset.video_ids),
-        "split": _texts(splits, SPLITS),
+        "split": _texts(splits, PARTS),
     }
     if times is not None:
         columns["timestamp"] = pa.array(times, pa.int64())
@@ -87,4 +91,9 @@ def _video_table(dataset: Dataset) -> pa.Table:
         ]
     )
     pairs = zip(dataset.video_ids, rows, strict=True)
-    return pa.Table.from_pylist([{"video_id": i, **row} for i, row in pairs], schema)
+    table = pa.Table.from_pylist([{"video_id": i, **row} for i, row in pairs], schema)
+    if not len(dataset.hidden):
+        return table
+    hidden = np.zeros(dataset.videos, np.bool_)
+    hidden[dataset.hidden] = True
+    return table.append_column(HIDDEN, pa.array(hidden))

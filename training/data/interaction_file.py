@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from training.data.columns import Growing, Known, Numbered, SmallRows, check_text_columns
-from training.data.dataset import SPLITS
+from training.data.dataset import PARTS
 from training.data.faults import Faults
 
 INTERACTIONS: Final = "interactions.parquet"
@@ -27,7 +27,7 @@ class InteractionFile:
     """The columns of the file, an entry a row.
 
     `users` are numbers of `user_ids`, in the order of their first interactions; `videos` are rows
-    of the videos known; `splits` are numbers of `SPLITS`, None without such a column. Any may be
+    of the videos known; `splits` are numbers of `PARTS`, None without such a column. Any may be
     NONE: the first value of such a video or split is shown by `bad_video` or `bad_split`. `times`
     are kept where there are no splits, if the column's type, `time_type`, is integer.
     """
@@ -69,7 +69,7 @@ def _read(file: pq.ParquetFile, video_rows: Known) -> InteractionFile:
     timed = not divided and time_type is not None and pa.types.is_integer(time_type)
     known = Growing()
     users, videos = Numbered(known), Numbered(video_rows)
-    splits = Numbered(Known((name, number) for number, name in enumerate(SPLITS)), np.int8)
+    splits = Numbered(Known((name, number) for number, name in enumerate(PARTS)), np.int8)
     times: list[NDArray[Any]] = []
     for block in _blocks(file):
         block.validate(full=True)  # text that is not UTF-8 is found only here

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eventlog.position import START, Place, new_epoch
 from tests.support.datasets import dataset_of, random_features, two_tastes
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset
@@ -42,6 +43,28 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     for modality, matrix in sample.features.items():
         assert found.features[modality].dtype == np.float32
         np.testing.assert_array_equal(found.features[modality], matrix)
+
+
+def test_what_a_log_has_told_comes_back(tmp_path: Path) -> None:
+    position = Place(new_epoch(), 7).position
+    dataset = replace(
+        dataset_of(users=3, videos=5, train=[(0, 0), (1, 1)], seen=[(0, 3), (2, 4)]),
+        hidden=np.array([1, 4]),
+        log_position=position,
+    )
+    found = write_dataset(tmp_path / "d", dataset, accept=["users_without_training"])
+    met = zip(found.seen.users.tolist(), found.seen.videos.tolist(), strict=True)
+    assert {(found.user_ids[u], found.video_ids[v]) for u, v in met} == {("u0", "v3"), ("u2", "v4")}
+    assert found.hidden.tolist() == [1, 4]
+    assert found.log_position == position
+    assert [len(found.interactions(split)) for split in SPLITS] == [2, 0, 0]
+
+
+def test_a_dataset_that_no_log_went_into_says_nothing_of_one(tmp_path: Path) -> None:
+    found = write_dataset(tmp_path / "d", two_tastes())
+    assert (len(found.seen), len(found.hidden), found.log_position) == (0, 0, START)
+    assert "log_position" not in json.loads((tmp_path / "d" / "dataset.json").read_text())
+    assert "hidden" not in pq.read_schema(tmp_path / "d" / "videos.parquet").names
 
 
 def test_metadata_may_be_sparse_and_of_any_script(tmp_path: Path) -> None:

@@ -293,6 +293,22 @@ def test_metadata_of_the_wrong_type_is_named(column: str, values: pa.Array, fold
     assert told(fault(folder), f"{VIDEOS}: column '{column}' must be", str(values.type))
 
 
+@pytest.mark.parametrize("values", [pa.array([1] * 6), pa.nulls(6)])
+def test_hidden_of_the_wrong_type_is_named(values: pa.Array, folder: Path) -> None:
+    recolumn(folder, VIDEOS, "hidden", values)
+    assert told(fault(folder), f"{VIDEOS}: column 'hidden' must be bool", str(values.type))
+
+
+def test_a_null_hides_nothing(folder: Path) -> None:
+    recolumn(folder, VIDEOS, "hidden", pa.array([None, True, False, None, None, True]))
+    assert read_dataset(folder).hidden.tolist() == [1, 5]
+
+
+def test_duplicate_pairs_are_named_though_one_is_only_seen(folder: Path) -> None:
+    edit(folder, INTERACTIONS, lambda rows: rows.append({**rows[0], "split": "seen"}))
+    assert told(fault(folder), f"{INTERACTIONS}: row 8: repeats row 0", "1 duplicate")
+
+
 def test_metadata_that_is_null_is_left_out(folder: Path) -> None:
     recolumn(folder, VIDEOS, "tags", pa.array([["a", None], None, [], ["b"], None, None]))
     recolumn(folder, VIDEOS, "title", pa.nulls(6))
@@ -335,6 +351,9 @@ def test_numbers_are_no_ids(folder: Path) -> None:
         ('{"format_version": 1, "accept": "constant_columns"}', "accept is 'constant_columns'"),
         ('{"format_version": 1, "accept": [{}]}', "accept is [{}]"),
         ('{"format_version": 1, "accept": 5}', "accept is 5"),
+        ('{"format_version": 1, "log_position": 5}', "log_position is 5"),
+        ('{"format_version": 1, "log_position": null}', "log_position is None"),
+        ('{"format_version": 1, "log_position": "1234"}', "log_position is '1234'"),
     ],
 )
 def test_a_bad_header_is_told(text: str, part: str, folder: Path) -> None:

@@ -1,10 +1,13 @@
 """Holding videos out makes arrivals of them, and loses no interaction."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from eventlog.position import Place, new_epoch
+from tests.support.datasets import interactions
 from tests.support.training_command import call
 from training.data.dataset import SPLITS, Dataset
 from training.data.folder import read_dataset
@@ -56,6 +59,19 @@ def test_the_same_seed_holds_out_the_same_videos(sample: Dataset) -> None:
     )
     assert np.array_equal(first.train.videos, again.train.videos)
     assert not np.array_equal(first.train.videos, other.train.videos)
+
+
+def test_what_a_log_has_told_is_carried_along(tmp_path: Path, sample: Dataset) -> None:
+    position = Place(new_epoch(), 3).position
+    seen = [(0, video) for video in range(100) if (0, video) not in pairs(sample)][:5]
+    told = replace(sample, seen=interactions(seen), hidden=np.array([2, 50]), log_position=position)
+    write_dataset(tmp_path / "sample", told)
+    done = call("hold-out", tmp_path / "sample", tmp_path / "held")
+    assert done.exit_code == 0, done.output
+    found = read_dataset(tmp_path / "held")
+    assert set(found.seen.videos.tolist()) == {video for _, video in seen}
+    assert found.hidden.tolist() == [2, 50]
+    assert found.log_position == position
 
 
 def test_the_command_writes_a_dataset_folder(tmp_path: Path, sample: Dataset) -> None:
