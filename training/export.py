@@ -13,7 +13,7 @@ from models.bundle.digest import feature_digest
 from models.bundle.manifest import FusionEntry, IndexEntry
 from models.bundle.writer import BundleContent, write_bundle
 from training.config import FitConfig
-from training.data.dataset import Dataset, Floats
+from training.data.dataset import SPLITS, Dataset, Floats
 from training.errors import TrainingError
 from training.loop import Fitted
 
@@ -35,8 +35,8 @@ def export(
 ) -> str:
     """Write the bundle of a fitted MetaMMF under `root`, make it CURRENT, return its id.
 
-    What a user has met in train and in validation is marked as seen; test interactions are not, so
-    that the served lists can be judged as `evaluate` judges them.
+    What a user has met in train, in validation and outside of all splits is marked as seen; test
+    interactions are not, so that the served lists can be judged as `evaluate` judges them.
 
     Raises:
         TrainingError: the fitted model has no fusion network, so arrivals could not be fused, or
@@ -46,12 +46,15 @@ def export(
         raise TrainingError("only a model with a fusion network can be exported")
     if not all(np.isfinite(vectors).all() for vectors in (fitted.users, fitted.videos)):
         raise TrainingError("training diverged: vectors are not finite; lower learning_rate")
-    index, entry = build_index(fitted.videos, fitted.users)
-    seen = dataset.train.joined(dataset.val).by_user(dataset.users)
+    users = with_common_taste(fitted.users, dataset)
+    index, entry = build_index(fitted.videos, users)
+    seen = dataset.train.joined(dataset.val).joined(dataset.seen).by_user(dataset.users)
+    hidden = np.zeros(dataset.videos, np.bool_)
+    hidden[dataset.hidden] = True
     content = BundleContent(
         user_ids=dataset.user_ids,
         video_ids=dataset.video_ids,
-        users=fitted.users,
+        users=users,
         videos=fitted.videos,
         modalities={str(name): width for name, width in dataset.feature_dims.items()},
         fusion_sizes=FusionEntry(
@@ -80,8 +83,26 @@ def export(
         },
         metrics=metrics,
         metadata=dataset.metadata,
+        log_position=dataset.log_position or None,
+        hidden=hidden,
     )
     return write_bundle(root, content, created_at=datetime.now(UTC))
+
+
+def with_common_taste(users: Floats, dataset: Dataset) -> Floats:
+    """Return `users: (U, D)` with the mean direction of all others for those in no split.
+
+    Nothing was learnt of who has only ever skipped: a vector as it was drawn would recommend noise.
+    """
+    taught = np.zeros(dataset.users, np.bool_)
+    for split in SPLITS:
+        taught[dataset.interactions(split).users] = True
+    mean = users[taught].mean(axis=0)
+    length = np.linalg.norm(mean)
+    if taught.all() or length == 0:
+        return users
+    common: Floats = np.where(taught[:, None], users, mean / length)
+    return common
 
 
 def build_index(videos: Floats, users: Floats) -> tuple[Any, IndexEntry]:

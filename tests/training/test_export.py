@@ -8,9 +8,11 @@ import faiss
 import numpy as np
 import pytest
 
+from eventlog.position import Place, new_epoch
 from models.bundle.digest import feature_digest
 from models.bundle.reader import list_bundle_ids, read_bundle
-from tests.support.datasets import two_tastes
+from tests.support.bundles import unit
+from tests.support.datasets import interactions, two_tastes
 from training.config import FitConfig, configure
 from training.data.synthetic import make_synthetic
 from training.errors import TrainingError
@@ -49,6 +51,43 @@ def test_train_and_val_are_seen_and_test_is_not(tmp_path: Path) -> None:
         met = [part.videos[part.users == user] for part in (dataset.train, dataset.val)]
         assert seen == set(np.concatenate(met).tolist())
         assert seen.isdisjoint(dataset.test.videos[dataset.test.users == user].tolist())
+
+
+def test_what_a_log_has_told_goes_into_the_bundle(tmp_path: Path) -> None:
+    tastes = two_tastes()
+    skipped = [(0, 1), (0, 3), (1, 0)]
+    position = Place(new_epoch(), 12).position
+    dataset = replace(
+        tastes, seen=interactions(skipped), hidden=np.array([4, 59]), log_position=position
+    )
+    bundle_id = export(fit(dataset, SMALL), dataset, SMALL, tmp_path, metrics={}, seed=0)
+    bundle = read_bundle(tmp_path / bundle_id)
+    assert bundle.manifest.log_position == position
+    assert np.flatnonzero(bundle.hidden).tolist() == [4, 59]
+    np.testing.assert_array_equal(bundle.popularity, tastes.popularity)
+    for user, video in skipped:
+        assert video in bundle.seen_videos[bundle.seen_starts[user] : bundle.seen_starts[user + 1]]
+    assert len(bundle.seen_videos) == len(tastes.train) + len(tastes.val) + len(skipped)
+
+
+def test_skips_are_not_learnt_from() -> None:
+    tastes = two_tastes()
+    skipped = replace(tastes, seen=interactions([(0, 1), (0, 3), (1, 0)]))
+    fitted, other = fit(tastes, SMALL), fit(skipped, SMALL)
+    np.testing.assert_array_equal(fitted.users, other.users)
+    np.testing.assert_array_equal(fitted.videos, other.videos)
+
+
+def test_who_has_only_skipped_gets_the_mean_direction_of_all_others(tmp_path: Path) -> None:
+    tastes = two_tastes()
+    ids = [*tastes.user_ids, "skipper"]
+    dataset = replace(tastes, user_ids=ids, seen=interactions([(20, 1)]))
+    fitted = fit(dataset, SMALL)
+    bundle_id = export(fitted, dataset, SMALL, tmp_path, metrics={}, seed=0)
+    users = read_bundle(tmp_path / bundle_id).users
+    np.testing.assert_array_equal(users[:20], fitted.users[:20])
+    np.testing.assert_allclose(users[20], unit([fitted.users[:20].mean(axis=0)])[0], rtol=1e-5)
+    assert not np.allclose(users[20], fitted.users[20])
 
 
 def test_the_digest_of_each_video_is_that_of_its_features(tmp_path: Path) -> None:
