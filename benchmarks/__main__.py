@@ -1,7 +1,11 @@
-"""Prints what this machine makes of the product, as one table. `make bench` runs it."""
+"""Prints what this machine makes of the product, as one table. `make bench` runs it.
+
+`python -m benchmarks feedback DATASET…` measures how vectors follow feedback instead.
+"""
 
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import feedback
 from benchmarks.machine import machine
 from benchmarks.server import Client, running_server
 from training.config import FitConfig
@@ -97,4 +102,7 @@ def _rate(client: Client, paths: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["feedback"]:
+        feedback.main(sys.argv[2:])
+    else:
+        main()
