@@ -132,10 +132,9 @@ def _warmed(geometry: Geometry, vectors: Vectors, seen: Interactions) -> Floats:
     """Return the video vectors, arrivals moved by who has `seen` them."""
     users, videos = vectors[0], vectors[1].copy()
     gained = np.zeros(videos.shape)
-    np.add.at(gained, seen.videos, users[seen.users].astype(np.float64))
-    totals = np.bincount(seen.videos, minlength=len(videos))
-    for row in np.flatnonzero(totals).tolist():
-        videos[row] = warmed(geometry, videos[row], gained[row], float(totals[row]))
+    np.add.at(gained, seen.videos, users[seen.users] - geometry.typical)
+    for row in np.unique(seen.videos).tolist():
+        videos[row] = warmed(videos[row], gained[row])
     return videos
 
 

@@ -22,9 +22,7 @@ TYPICAL: Final = 3.0
 PRIOR: Final = 4.0
 PRIOR_EACH: Final = 0.5
 # How many viewers the content of an arrival weighs.
-CONTENT: Final = 2.0
-# The share of the mean user vector that a viewer has in common with everybody, and tells nothing.
-COMMON: Final = 0.9
+CONTENT: Final = 4.0
 # Below this length a sum is rounding errors and has no direction.
 SHORTEST: Final = 1e-6
 
@@ -86,16 +84,16 @@ def fold_in(
     return _unit(prior + (geometry.evening * evidence).sum(axis=1), otherwise=trained)
 
 
-def warmed(geometry: Geometry, content: Floats, gained: Doubles, total: float) -> Floats:
+def warmed(content: Floats, gained: Doubles) -> Floats:
     """Return the unit vector of an arrival of unit `content: (D,)`: (D,).
 
-    `gained: (D,)` is the sum of weight times user vector over its viewers, `total` that of the
-    weights. Without viewers it is the content itself.
+    `gained: (D,)` is the sum over its viewers of weight times user vector less the mean user
+    (`Geometry.typical`): what everybody has in common tells nothing of this video. Where nothing
+    was gained, or it cancels the content, the content stands.
     """
-    moved = gained - COMMON * total * geometry.typical
-    if not _length(moved) > SHORTEST:
+    if not _length(gained) > SHORTEST:
         return content
-    warm = _unit(CONTENT * content + moved, otherwise=content)
+    warm = _unit(CONTENT * content.astype(np.float64) + gained, otherwise=content)
     return content if warm is None else warm
 
 

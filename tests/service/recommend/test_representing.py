@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.recommend.representing import Floats, Geometry, fold_in, survey, warmed
+from service.recommend.representing import (
+    CONTENT,
+    Doubles,
+    Floats,
+    Geometry,
+    fold_in,
+    survey,
+    warmed,
+)
 
 WIDTH = 8
 EACH = 30
@@ -30,7 +38,7 @@ USERS = clusters(1)
 PLANTED = survey(USERS, VIDEOS)
 
 
-def ones(count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def ones(count: int) -> Doubles:
     return np.ones(count)
 
 
@@ -151,43 +159,42 @@ def test_a_bundle_of_one_and_the_same_video_has_no_direction_to_go() -> None:
     assert fold_in(geometry, same, ones(10)) is None
 
 
+def gained(viewers: Floats, weight: float = 1.0) -> Doubles:
+    total: Doubles = (weight * (viewers - PLANTED.typical)).sum(axis=0)
+    return total
+
+
 def test_an_arrival_moves_towards_who_liked_it() -> None:
     content = VIDEOS[C][0]
-    scores = []
-    for count in (0, 1, 3, 10):
-        gained = USERS[A][:count].sum(axis=0, dtype=np.float64)
-        scores.append(float((USERS[A] @ warmed(PLANTED, content, gained, count)).mean()))
-    assert scores == sorted(scores)
-    assert scores[0] < 0.5
-    assert scores[-1] > 0.7
+    vectors = [warmed(content, gained(USERS[A][:count])) for count in (0, 1, 3, 10, 30)]
+    margins = [float((USERS[A] @ vector).mean() - (USERS @ vector).mean()) for vector in vectors]
+    assert margins == sorted(margins)
+    assert margins[0] < 0
+    assert margins[-1] > 0.5
+    assert (USERS[A] @ vectors[-1]).min() > (USERS[A.stop :] @ vectors[-1]).max()
 
 
 def test_an_arrival_moves_away_from_who_disliked_it() -> None:
     content = VIDEOS[A][0]
-    gained = -USERS[A][:5].sum(axis=0, dtype=np.float64)
-    vector = warmed(PLANTED, content, gained, -5)
+    vector = warmed(content, gained(USERS[A][:5], weight=-1))
     assert (USERS[A] @ vector).max() < (USERS[A] @ content).min()
 
 
 def test_viewers_of_every_kind_leave_an_arrival_what_its_content_says() -> None:
     content = VIDEOS[C][0]
-    viewers = USERS[::EACH]
-    vector = warmed(PLANTED, content, viewers.sum(axis=0, dtype=np.float64), len(viewers))
-    assert vector @ content > 0.9
-    assert score(vector, C) > score(vector, A) + 0.4
+    assert warmed(content, gained(USERS)) @ content > 0.999
+    assert warmed(content, gained(USERS[::EACH])) @ content > 0.99
 
 
 def test_without_viewers_or_with_all_taken_back_an_arrival_is_its_content() -> None:
     content = VIDEOS[5]
-    assert warmed(PLANTED, content, np.zeros(WIDTH), 0) is content
-    back = USERS[2].astype(np.float64) * 1.5
-    assert warmed(PLANTED, content, back - back, 0) is content
+    assert warmed(content, np.zeros(WIDTH)) is content
+    assert warmed(content, gained(USERS[2:3], 1.5) - gained(USERS[2:3], 1.5)) is content
 
 
 def test_an_arrival_pulled_exactly_backwards_keeps_its_content() -> None:
     content = VIDEOS[5]
-    balanced = PLANTED._replace(typical=np.zeros(WIDTH))
-    assert warmed(balanced, content, -2.0 * content.astype(np.float64), -2) is content
+    assert warmed(content, -CONTENT * content.astype(np.float64)) is content
 
 
 def test_the_same_inputs_give_the_same_bytes_whatever_memory_they_lie_in() -> None:
@@ -229,7 +236,7 @@ def test_a_represented_user_has_unit_length(
 def test_a_warmed_arrival_has_unit_length(seed: int, weights: list[float]) -> None:
     rng = np.random.default_rng(seed)
     viewers = unit(rng.normal(size=(len(weights), WIDTH))).astype(np.float64)
-    gained = (np.array(weights, float)[:, None] * viewers).sum(axis=0)
-    vector = warmed(PLANTED, unit(rng.normal(size=WIDTH)), gained, sum(weights))
+    sums = (np.array(weights, float)[:, None] * viewers).sum(axis=0)
+    vector = warmed(unit(rng.normal(size=WIDTH)), sums)
     assert vector.dtype == np.float32
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
