@@ -18,7 +18,7 @@ from training.build import FUSING
 from training.checkpoint import RunFolder
 from training.compare import SHOWN, compare, difference_lines, summarise, table_cells, write_results
 from training.config import configure, read_grid, read_settings
-from training.data.dataset import SPLITS, Dataset
+from training.data.dataset import SEEN, SPLITS, Dataset
 from training.data.folder import (
     CONSTANT_COLUMNS,
     USERS_WITHOUT_TRAINING,
@@ -28,6 +28,7 @@ from training.data.folder import (
 from training.data.folder_writer import write_dataset
 from training.data.importers.diffmm import read_diffmm
 from training.data.importers.imported import Importer, Options
+from training.data.importers.log import read_log
 from training.data.importers.microlens import read_microlens
 from training.data.importers.mmgcn import read_mmgcn
 from training.data.importers.mmrec import read_mmrec
@@ -63,6 +64,7 @@ IMPORTERS: Final = {
     "recbole": Importer(read_recbole, ("user_column", "video_column", "time_column", "seed")),
     "microlens": Importer(read_microlens),
     "movielens": Importer(read_movielens, ("seed",)),
+    "log": Importer(read_log, ("base",), source=str, own_features=True),
 }
 NOTHING_KEPT: Final = "nothing was written"
 
@@ -82,7 +84,9 @@ ColumnName = Annotated[str | None, typer.Option(help="The column's name, if not 
 @app.command("import")
 def import_(
     format_: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {list(IMPORTERS)}.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="A folder, or the URL of an event log.")
+    ],
     destination: Annotated[Path, typer.Argument(metavar="DEST")],
     visual: FeatureFile = None,
     acoustic: FeatureFile = None,
@@ -93,6 +97,9 @@ def import_(
     split_column: ColumnName = None,
     first_video: Annotated[
         int | None, typer.Option(min=0, help="The number of the video that feature row 0 is of.")
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="The dataset folder that an event log goes on from.")
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -108,15 +115,17 @@ def import_(
         time_column=time_column,
         split_column=split_column,
         first_video=first_video,
+        base=base,
         seed=seed,
     )
     with _errors_told():
         if format_ not in IMPORTERS:
             raise TrainingError(f"unknown format {format_!r}, expected one of {list(IMPORTERS)}")
-        refused = IMPORTERS[format_].refused(options)
+        importer = IMPORTERS[format_]
+        refused = importer.refused(options)
         if refused:
             raise TrainingError(f"--{refused[0].replace('_', '-')}: not for the format {format_!r}")
-        dataset, times, notes = IMPORTERS[format_].read(source, options)
+        dataset, times, notes = importer.read(importer.source(source), options)
         for note in notes:
             console.print(note, soft_wrap=True, markup=False)
         findings = _findings(dataset)
@@ -289,6 +298,8 @@ def _findings(dataset: Dataset) -> dict[str, str]:
 
 def _describe(dataset: Dataset, folder: Path) -> None:
     counts = ", ".join(f"{len(dataset.interactions(split)):,} {split}" for split in SPLITS)
+    if len(dataset.seen):
+        counts += f", {len(dataset.seen):,} {SEEN}"
     widths = ", ".join(f"{name} {width}" for name, width in dataset.feature_dims.items())
     console.print(
         f"{folder}: {dataset.users:,} users, {dataset.videos:,} videos "

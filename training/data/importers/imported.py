@@ -31,6 +31,7 @@ class Options:
     time_column: str | None = None
     split_column: str | None = None
     first_video: int | None = None
+    base: Path | None = None
     seed: int = 0
 
 
@@ -43,20 +44,26 @@ class Imported(NamedTuple):
 
 
 class Importer(NamedTuple):
-    """Reads one format, and takes these fields of the options beside `features`."""
+    """Reads one format from what `source` makes of its name, and takes these fields of the options.
 
-    read: Callable[[Path, Options], Imported]
+    A format that has its `own_features` takes no files of them.
+    """
+
+    read: Callable[[Any, Options], Imported]
     takes: tuple[str, ...] = ()
+    source: Callable[[str], Any] = Path
+    own_features: bool = False
 
     def refused(self, options: Options) -> list[str]:
         """Return the fields that are given and mean nothing to this format."""
         unused = Options()
-        return [
+        given = [
             one.name
             for one in fields(options)
             if one.name not in ("features", *self.takes)
             and getattr(options, one.name) != getattr(unused, one.name)
         ]
+        return [*given, *options.features] if self.own_features else given
 
 
 class Log(NamedTuple):

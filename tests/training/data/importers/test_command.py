@@ -10,7 +10,9 @@ from tests.support.importing import refusal
 from training.__main__ import IMPORTERS
 
 VALUES = {"first_video": "1", "seed": "1"}
-ALL = ("user_column", "video_column", "time_column", "split_column", "first_video", "seed")
+ALL = (
+    "user_column", "video_column", "time_column", "split_column", "first_video", "base", "seed"
+)  # fmt: skip
 
 
 def flag(option: str) -> str:
