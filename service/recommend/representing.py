@@ -1,8 +1,8 @@
 """Where a user's vector goes with what they met, and an arrival's with who liked it.
 
-Knows unit vectors and weights, numbers in and numbers out; nothing of ids, views or logs. All sums
-are made row by row, never by a matrix product, whose last bits depend on the library's mood:
-the same inputs in the same order give the same bytes.
+Knows unit vectors and weights, numbers in and numbers out; nothing of ids, views or logs. What is
+asked for a user is summed row by row, in the order given, never by a matrix product, whose last
+bits depend on where in memory its rows lie: the same inputs give the same bytes.
 """
 
 from typing import Final, NamedTuple
@@ -19,8 +19,8 @@ RIDGE: Final = 1.0
 # What somebody nothing is known of likes: so many times the mean user vector.
 TYPICAL: Final = 3.0
 # How many units of evidence a trained vector weighs, to begin with and for each interaction.
-PRIOR: Final = 4.0
-PRIOR_EACH: Final = 0.5
+PRIOR: Final = 8.0
+PRIOR_EACH: Final = 0.25
 # How many viewers the content of an arrival weighs.
 CONTENT: Final = 4.0
 # Below this length a sum is rounding errors and has no direction.
@@ -72,9 +72,7 @@ def fold_in(
     """
     if not interactions:
         trained = None
-    # Another memory layout would be summed in another order.
-    rows = np.ascontiguousarray(vectors)
-    evidence = (weights[:, None] * (rows - geometry.centre)).sum(axis=0)
+    evidence = (weights[:, None] * (vectors - geometry.centre)).sum(axis=0)
     if not _length(evidence) > SHORTEST:
         return trained
     if trained is None:
