@@ -82,6 +82,11 @@ class Extent(NamedTuple):
     trimmed: int
     last: int
 
+    @property
+    def head(self) -> Position:
+        """The position of the last event, or START."""
+        return Place(self.epoch, self.last).position if self.last else START
+
     def number_of(self, position: Position) -> int:
         """Return the number of `position` in this log.
 
@@ -108,6 +113,17 @@ class Extent(NamedTuple):
             raise PositionTrimmed(f"{gone}, position {position or 'before the first'} is too old")
         return number
 
+    def refuse_gap(self, after: Position, numbers: Sequence[int]) -> None:
+        """Make sure that the entries found behind `after` are those that follow it.
+
+        Raises:
+            PositionTrimmed: some were deleted by somebody else, which is as good as trimmed.
+        """
+        first = place_of(after).number + 1
+        missing = not numbers and first <= self.last
+        if missing or list(numbers) != list(range(first, first + len(numbers))):
+            raise PositionTrimmed(f"events behind position {after or 'before the first'} are gone")
+
 
 def digest_of(*parts: bytes) -> bytes:
     """Return a digest of what a write says: of `parts` and where one ends and the next begins."""
@@ -121,15 +137,18 @@ def open_event_log(url: str, *, poll_seconds: float = 0.05) -> EventLog:
     """Open the log that `url` names. A log that cannot tell when it grows is polled.
 
     Raises:
-        UnsupportedEventLog: no implementation has this scheme.
-        EventLogUnavailable: the log cannot be opened.
+        UnsupportedEventLog: no implementation has this scheme, or the URL is malformed.
+        EventLogUnavailable: the file of a SQLite log cannot be opened.
     """
-    from eventlog.sqlite import SqliteEventLog  # noqa: PLC0415 - it imports this module
+    from eventlog.redis import RedisEventLog  # noqa: PLC0415 - they import this module
+    from eventlog.sqlite import SqliteEventLog  # noqa: PLC0415
 
     scheme, _, rest = url.partition("://")
+    if scheme in {"redis", "rediss"}:
+        return RedisEventLog(url)
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return SqliteEventLog(rest[1:], poll_seconds=poll_seconds)
     raise UnsupportedEventLog(
-        f"event log {scheme}://… is not supported, expected sqlite:///relative/path "
-        "or sqlite:////absolute/path"
+        f"event log {scheme}://… is not supported, expected sqlite:///relative/path, "
+        "sqlite:////absolute/path, redis://host:port/database or rediss://host:port/database"
     )

@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
     @property
     def position(self) -> Position:
-        """The position as text; START for what is before the first event of no log in particular."""
+        """The position as text; START for what is of no log in particular."""
         return Position(f"{self.epoch}-{self.number:016d}") if self.epoch else START
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from eventlog.errors import EventLogError, EventLogFull, EventLogUnavailable, KeyReused
 from eventlog.events import Event, encode
 from eventlog.log import KEY_SECONDS, Entry, Extent, Receipt, WriteKey
-from eventlog.position import START, Place, Position, new_epoch
+from eventlog.position import Place, Position, new_epoch
 
 T = TypeVar("T")
 
@@ -200,15 +200,12 @@ class SqliteEventLog:
             extent = _extent(connection)
             number = extent.readable_from(after)
             rows = connection.execute(query, (number, limit)).fetchall()
-        first = rows[0][0] if rows else extent.last + 1
-        # Rows that somebody else has deleted are as good as trimmed.
-        extent._replace(trimmed=max(extent.trimmed, first - 1)).readable_from(after)
+        extent.refuse_gap(after, [place for place, _ in rows])
         return [Entry(Place(extent.epoch, place).position, payload) for place, payload in rows]
 
     def _head(self) -> Position:
         with self._reader.transaction("BEGIN") as connection:
-            extent = _extent(connection)
-        return Place(extent.epoch, extent.last).position if extent.last else START
+            return _extent(connection).head
 
     def _trim(self, upto: Position) -> None:
         with self._writer.transaction("BEGIN IMMEDIATE") as connection:

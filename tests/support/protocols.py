@@ -4,18 +4,21 @@ import importlib
 import inspect
 import pkgutil
 
+import eventlog
 import service
 
 
 def implementations(protocol: type) -> set[type]:
-    """Return every class of `service` that has all methods of `protocol`, parameters alike."""
+    """Return every class of service or event log that has all methods of `protocol`, alike."""
     found = set()
-    for module in pkgutil.walk_packages(service.__path__, "service."):
-        if module.name.endswith("__main__"):
-            continue
-        for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if kind is not protocol and _methods(protocol).items() <= _methods(kind).items():
-                found.add(kind)
+    for package in (eventlog, service):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith("__main__"):
+                continue
+            members = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+            for _, kind in members:
+                if kind is not protocol and _methods(protocol).items() <= _methods(kind).items():
+                    found.add(kind)
     return found
 
 
