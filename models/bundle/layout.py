@@ -5,7 +5,9 @@ from typing import Final
 FORMAT_VERSION: Final = 2
 
 CURRENT: Final = "CURRENT"
+LOCK: Final = ".lock"
 SCRATCH_PREFIX: Final = ".writing-"
+REMOVED_PREFIX: Final = ".removing-"
 
 MANIFEST: Final = "manifest.json"
 VIDEOS: Final = "videos.json"

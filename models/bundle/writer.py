@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.bundle import layout
+from models.bundle.errors import NoBundle
 from models.bundle.manifest import (
     FileEntry,
     FusionEntry,
@@ -25,6 +26,8 @@ from models.bundle.manifest import (
     describe_tensors,
     seal,
 )
+from models.bundle.reader import list_bundle_ids
+from models.bundle.shelf import fsync, locked
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -68,33 +71,34 @@ def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) ->
     """Write a bundle under `root`, make it CURRENT and return its id.
 
     Everything is written into a scratch folder and fsynced, then renamed; a crash at any point
-    leaves the former CURRENT in place and at worst a scratch folder.
+    leaves the former CURRENT in place and at worst a scratch folder, which the next write removes.
+    One writer at a time: another waits for its turn.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=layout.SCRATCH_PREFIX, dir=root))
-    try:
-        tensors = _write_files(scratch, content)
-        files = {file.name: _entry(file) for file in sorted(scratch.iterdir())}
-        manifest = _manifest(content, created_at, files, tensors)
-        bundle_id = f"{created_at:%Y%m%dT%H%M%S}-{seal(manifest)}"
-        manifest = msgspec.structs.replace(manifest, bundle_id=bundle_id)
-        formatted = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        (scratch / layout.MANIFEST).write_bytes(formatted + b"\n")
-        for file in scratch.iterdir():
-            file.chmod(0o644)
-            _fsync(file)
-        scratch.chmod(0o755)
-        _fsync(scratch)
-        scratch.rename(root / bundle_id)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    _fsync(root)
-    make_current(root, bundle_id)
+    with locked(root):
+        scratch = Path(tempfile.mkdtemp(prefix=layout.SCRATCH_PREFIX, dir=root))
+        try:
+            bundle_id = _write_into(scratch, content, created_at)
+            scratch.rename(root / bundle_id)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        fsync(root)
+        _move_current(root, bundle_id)
     return bundle_id
 
 
 def make_current(root: Path, bundle_id: str) -> None:
-    """Point CURRENT at `bundle_id`, durably and in one rename."""
+    """Point CURRENT at `bundle_id`, durably and in one rename.
+
+    Raises:
+        NoBundle: there is no bundle of this id.
+    """
+    with locked(root):
+        if bundle_id not in list_bundle_ids(root):
+            raise NoBundle(root / bundle_id, "is not there any more")
+        _move_current(root, bundle_id)
+
+
+def _move_current(root: Path, bundle_id: str) -> None:
     handle, name = tempfile.mkstemp(prefix=layout.SCRATCH_PREFIX, dir=root)
     with os.fdopen(handle, "w") as file:
         file.write(f"{bundle_id}\n")
@@ -102,7 +106,24 @@ def make_current(root: Path, bundle_id: str) -> None:
         os.fsync(file.fileno())
     Path(name).chmod(0o644)
     Path(name).replace(root / layout.CURRENT)
-    _fsync(root)
+    fsync(root)
+
+
+def _write_into(scratch: Path, content: BundleContent, created_at: datetime) -> str:
+    """Write all files of the bundle into `scratch`, durably, and return its id."""
+    tensors = _write_files(scratch, content)
+    files = {file.name: _entry(file) for file in sorted(scratch.iterdir())}
+    manifest = _manifest(content, created_at, files, tensors)
+    bundle_id = f"{created_at:%Y%m%dT%H%M%S}-{seal(manifest)}"
+    manifest = msgspec.structs.replace(manifest, bundle_id=bundle_id)
+    formatted = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (scratch / layout.MANIFEST).write_bytes(formatted + b"\n")
+    for file in scratch.iterdir():
+        file.chmod(0o644)
+        fsync(file)
+    scratch.chmod(0o755)
+    fsync(scratch)
+    return bundle_id
 
 
 def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
@@ -158,11 +179,3 @@ def _manifest(
 def _entry(file: Path) -> FileEntry:
     with file.open("rb") as stream:
         return FileEntry(file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -128,8 +128,11 @@ def test_a_killed_writer_leaves_a_bundle_that_can_be_read(wait: float, root: Pat
     assert read_bundle(root / current).bundle_id == current
     for bundle_id in list_bundle_ids(root):
         read_bundle(root / bundle_id)
-    left = [entry.name for entry in root.iterdir() if entry.name not in list_bundle_ids(root)]
-    assert all(n == layout.CURRENT or n.startswith(layout.SCRATCH_PREFIX) for n in left), left
+    beside = {layout.CURRENT, layout.LOCK}
+    left = {entry.name for entry in root.iterdir()} - {*list_bundle_ids(root), *beside}
+    assert all(name.startswith(layout.SCRATCH_PREFIX) for name in left), left
+    write_bundle(root, content(), created_at=datetime.now(UTC))
+    assert {entry.name for entry in root.iterdir()} == {*list_bundle_ids(root), *beside}
 
 
 @pytest.mark.e2e
@@ -141,7 +144,7 @@ def test_a_reader_beside_a_writer_never_meets_half_a_bundle(root: Path) -> None:
         until = time.monotonic() + 20
         while len(met) < 3 and time.monotonic() < until:
             for name in set(os.listdir(root)) - met - {layout.CURRENT}:  # noqa: PTH208 - names
-                if not name.startswith(layout.SCRATCH_PREFIX):
+                if not name.startswith("."):
                     met.add(read_bundle(root / name).bundle_id)
             read_current_id(root)
     finally:
