@@ -13,6 +13,7 @@ from rich.table import Table
 
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
+from models.bundle.shelf import remove_old
 from models.modality import MODALITIES
 from training.build import FUSING
 from training.checkpoint import RunFolder
@@ -172,6 +173,9 @@ def fit_(
         float | None, typer.Option(min=0, help="Stop after the epoch that ends past this.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for CUDA where it is.")] = "auto",
+    keep: Annotated[
+        int, typer.Option(min=1, help="How many bundles stay; older ones are removed.")
+    ] = 5,
     run: Annotated[
         Path | None,
         typer.Option(help="Folder for log, checkpoint and report; the same command goes on."),
@@ -211,6 +215,8 @@ def fit_(
             outcome = Outcome(data, settings, seed, fitted, fitted.fusion, metrics)
             page = write_report(run, outcome)
             console.print(f"report: {page}", soft_wrap=True, markup=False)
+        for removed in remove_old(out, keep):
+            console.print(f"removed: {out / removed}", soft_wrap=True, markup=False)
         typer.echo(bundle_id)
 
 
