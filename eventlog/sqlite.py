@@ -55,6 +55,7 @@ class _Connection:
             EventLogUnavailable: it cannot be opened or is no event log.
         """
         self._path = path
+        self._file: tuple[int, int] | None = None
         with self._translated():
             self._open()
 
@@ -66,7 +67,7 @@ class _Connection:
             EventLogUnavailable: SQLite or the file system refused.
         """
         with self._translated():
-            if not self._is_same_file():
+            if self._file is None or self._file != self._identity():
                 self._connection.close()
                 self._open()
             self._connection.execute(begin)
@@ -77,16 +78,27 @@ class _Connection:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            if self._file != self._identity():
+                raise FileNotFoundError("the file was removed or replaced at this moment")
 
     def close(self) -> None:
         """Close it."""
         self._connection.close()
 
     def _open(self) -> None:
+        self._file = None
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+        self._file = self._identity()
+
+    def _prepare(self) -> None:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("BEGIN IMMEDIATE")
@@ -95,13 +107,14 @@ class _Connection:
         if self._connection.execute("SELECT count(*) FROM extent").fetchone()[0] == 0:
             self._connection.execute("INSERT INTO extent VALUES (?, 0)", (new_epoch(),))
         self._connection.execute("COMMIT")
-        self._file = self._path.stat().st_ino
 
-    def _is_same_file(self) -> bool:
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file the path names; while it is open, no other gets its numbers."""
         try:
-            return self._path.stat().st_ino == self._file
+            found = self._path.stat()
         except FileNotFoundError:
-            return False
+            return None
+        return found.st_dev, found.st_ino
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -121,25 +134,35 @@ class SqliteEventLog:
     each, so a read never waits for an fsync.
     """
 
-    def __init__(self, path: str, *, poll_seconds: float) -> None:
+    def __init__(
+        self, path: str, *, poll_seconds: float, queue_seconds: float = QUEUE_SECONDS
+    ) -> None:
         """Open or create the file at `path`, to be looked at every `poll_seconds` for growth.
+
+        An append that has waited `queue_seconds` for its turn is refused.
 
         Raises:
             EventLogUnavailable: the file cannot be opened or is no event log.
         """
         self._poll_seconds = poll_seconds
+        self._queue_seconds = queue_seconds
         self._writer = _Connection(Path(path))
         self._reader = _Connection(Path(path))
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         self._waiting: list[_Append] = []
         self._writing: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def append(self, events: Sequence[Event], key: WriteKey | None = None) -> Receipt:
         """Record `events` (see `EventLog.append`)."""
         payloads = [(encode(event),) for event in events]
+        if not payloads:
+            return Receipt(await self.head(), repeated=False)
+        if key is not None:
+            key.name.encode()  # what is no text must fail here, not with the whole group
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        deadline = time.monotonic() + QUEUE_SECONDS
+        deadline = time.monotonic() + self._queue_seconds
         self._waiting.append(_Append(payloads, key, deadline, receipt))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_waiting())
@@ -163,6 +186,9 @@ class SqliteEventLog:
 
     async def close(self) -> None:
         """Write what waits, then close both connections."""
+        if self._closed:
+            return
+        self._closed = True
         if self._writing is not None:
             await self._writing
         await _run(self._writer_thread, self._writer.close)
@@ -173,10 +199,10 @@ class SqliteEventLog:
     async def _write_waiting(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            results: Sequence[Receipt | EventLogError]
+            results: Sequence[Receipt | Exception]
             try:
                 results = await _run(self._writer_thread, self._append_group, group)
-            except EventLogError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, or waits for ever
                 results = [error] * len(group)
             for waiting, result in zip(group, results, strict=True):
                 if waiting.receipt.done():  # given up
