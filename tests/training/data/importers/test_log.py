@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from eventlog.log import Entry
 from eventlog.position import START, Position
 from tests.support.datasets import dataset_of, random_features
 from tests.support.logs import append, deleted, erased, hidden, met, put, shown, sqlite_url, trim
+from tests.support.redis import RedisServer
 from tests.support.training_command import call, refused
 from training.data.dataset import SPLITS, Dataset, Interactions
 from training.data.folder import ACCEPTABLE, read_dataset
@@ -435,6 +437,53 @@ def test_a_log_that_is_not_there_is_told_and_not_made(url: str, part: str, world
 def test_a_file_that_is_no_log_is_told(world: World, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no log at all, but long enough to be one" * 100)
     assert "text.db: file is not a database" in world.refusal(url=f"sqlite:///{tmp_path}/text.db")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.kill()
+
+
+def test_a_log_in_redis_is_read_from_where_the_base_ends(
+    world: World, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ask("FLUSHALL")
+    monkeypatch.setattr(log, "CHUNK", 2)
+    redis = world._replace(url=server.url)
+    first = redis.record(put("new", GOOD), met("ann", "new"), hidden("v2"), erased("u1"))
+    told = redis.told()
+    assert told.dataset.log_position == first
+    assert told.part_of("ann", "new") == "train"
+    assert "u1" not in told.dataset.user_ids
+    last = redis.record(met("ann", "v0", "skip"), met("bob", "v0"), deleted("v1"))
+    dest = redis.dest.with_name("next")
+    again = call(*redis.arguments(base=redis.dest, dest=dest))
+    assert "read 3 events" in again.stderr
+    dataset = read_dataset(dest)
+    assert dataset.log_position == last
+    assert parts(dataset)["ann", "v0"] == "seen"
+    assert [dataset.video_ids[place] for place in dataset.hidden] == ["v2"]
+    assert "v1" not in dataset.video_ids
+
+
+def test_a_log_in_redis_that_was_trimmed_emptied_or_is_gone_is_told(
+    world: World, tmp_path: Path
+) -> None:
+    server = RedisServer(tmp_path / "redis").start()
+    try:
+        redis = world._replace(url=server.url)
+        position = redis.record(met("u1", "v3"))
+        trim(redis.url, position)
+        assert "Take the dataset that was made from this log last" in redis.refusal()
+        write_dataset(redis.folder.with_name("later"), replace(base(), log_position=position))
+        later = redis._replace(folder=redis.folder.with_name("later"))
+        server.ask("FLUSHALL")
+        assert "was made from another log" in later.refusal()
+    finally:
+        server.kill()
+    assert "edis" in later.refusal()
 
 
 def test_a_base_is_needed_and_must_be_a_dataset(world: World, tmp_path: Path) -> None:
