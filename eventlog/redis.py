@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused, UnsupportedEventLog
 from eventlog.events import Event, encode
@@ -127,8 +127,8 @@ class RedisEventLog:
             async with asyncio.timeout(seconds):
                 yield
         except (RedisError, OSError) as error:
-            # Redis 7 says it first; before, inside the fault of the script.
-            full = "OOM command not allowed" in str(error)
+            # Redis 6 says it inside the fault of the script.
+            full = isinstance(error, OutOfMemoryError) or "-OOM" in str(error)
             kind = EventLogFull if full else EventLogUnavailable
             told = str(error) or f"no answer within {seconds:g} seconds"
             raise kind(f"event log, {self._name}: {told}") from error
@@ -156,7 +156,7 @@ def _parse(url: str) -> tuple[str, dict[str, Any]]:
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
-        asked = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+        asked = dict(parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True)) if parts.query else {}
     except ValueError:
         raise _malformed() from None
     secure = parts.scheme == "rediss"
