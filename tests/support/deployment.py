@@ -86,10 +86,18 @@ def manifests(kind: str) -> list[dict[str, Any]]:
 
 def pod_specs() -> dict[str, dict[str, Any]]:
     """Return the pod specification of each workload, by its name."""
-    return {
-        doc["metadata"]["name"]: doc["spec"]["template"]["spec"]
-        for doc in [*manifests("Deployment"), *manifests("Job")]
+    jobs = {doc["metadata"]["name"]: doc["spec"]["jobTemplate"] for doc in manifests("CronJob")}
+    workloads = {
+        doc["metadata"]["name"]: doc for doc in [*manifests("Deployment"), *manifests("Job")]
     }
+    return {name: doc["spec"]["template"]["spec"] for name, doc in {**workloads, **jobs}.items()}
+
+
+def nightly_scripts() -> dict[str, str]:
+    """Return what compose and the cluster run once a night, as a shell reads it."""
+    (container,) = pod_specs()["nightly"]["containers"]
+    command = compose()["services"]["nightly"]["command"][0].replace("$$", "$")
+    return {"compose": command, "cluster": container["args"][0]}
 
 
 def cluster_settings() -> dict[str, str]:
