@@ -3,14 +3,13 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused, UnsupportedEventLog
@@ -60,6 +59,8 @@ class RedisEventLog:
         self._client = _client(SOCKET_SECONDS, options)
         # Apart: the server holds its answers back for longer than a dead one is waited for.
         self._watcher = _client(BLOCK_SECONDS + SOCKET_SECONDS, options)
+        self._retry = Retry(BACKOFF, RETRIES)
+        self._asking: set[asyncio.Task[Any]] = set()
 
     async def append(self, events: Sequence[Event], key: WriteKey | None = None) -> Receipt:
         """Record `events` (see `EventLog.append`)."""
@@ -103,35 +104,61 @@ class RedisEventLog:
     async def grown(self, after: Position) -> None:
         """Return when Redis says that there are entries (see `EventLog.grown`)."""
         behind: dict[Any, Any] = {self._stream: f"{place_of(after).number}-0"}
-        async with self._answered_within(BLOCK_SECONDS + CALL_SECONDS):
-            await self._watcher.xread(behind, count=1, block=round(BLOCK_SECONDS * 1000))
+        block = round(BLOCK_SECONDS * 1000)
+        await self._answer(
+            lambda: self._watcher.xread(behind, count=1, block=block), BLOCK_SECONDS + CALL_SECONDS
+        )
 
     async def trim(self, upto: Position) -> None:
         """Drop entries up to `upto` (see `EventLog.trim`)."""
         _extent(*await self._run(TRIM, [], place_of(upto))).number_of(upto)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Give up what is being asked and close all connections."""
+        for asking in self._asking:
+            asking.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
         await self._client.aclose(close_connection_pool=True)
         await self._watcher.aclose(close_connection_pool=True)
 
     async def _run(self, script: str, keys: Sequence[str], said: Sequence[Any]) -> list[Any]:
         run = self._client.register_script(script)
-        async with self._answered_within(CALL_SECONDS):
-            answer: list[Any] = await run([self._stream, self._extent, *keys], [new_epoch(), *said])
+        keys, said = [self._stream, self._extent, *keys], [new_epoch(), *said]
+        answer: list[Any] = await self._answer(lambda: run(keys, said), CALL_SECONDS)
         return answer
 
-    @asynccontextmanager
-    async def _answered_within(self, seconds: float) -> AsyncIterator[None]:
+    async def _answer(self, ask: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+        """Return what `ask` returns; it is called again where the connection fails.
+
+        Raises:
+            EventLogUnavailable: that failed, or took more than `seconds`.
+        """
+        asking = asyncio.create_task(self._retry.call_with_retry(ask, _go_on))
+        self._asking.add(asking)
+        asking.add_done_callback(self._forget)
         try:
-            async with asyncio.timeout(seconds):
-                yield
+            # A task of its own that is left behind when time is up: redis-py, busy with a timeout
+            # of its own, was seen to miss that it is cancelled.
+            await asyncio.wait({asking}, timeout=seconds)
+            if not asking.done() or asking.cancelled():
+                raise TimeoutError(f"no answer within {seconds:g} seconds")
+            return asking.result()
         except (RedisError, OSError) as error:
             # Redis 6 says it inside the fault of the script.
             full = isinstance(error, OutOfMemoryError) or "-OOM" in str(error)
             kind = EventLogFull if full else EventLogUnavailable
-            told = str(error) or f"no answer within {seconds:g} seconds"
-            raise kind(f"event log, {self._name}: {told}") from error
+            raise kind(f"event log, {self._name}: {error}") from error
+        finally:
+            asking.cancel()
+
+    def _forget(self, asked: asyncio.Task[Any]) -> None:
+        self._asking.discard(asked)
+        if not asked.cancelled():
+            asked.exception()  # looked at, lest asyncio complain of one that nobody waits for
+
+
+async def _go_on(_: Exception) -> None:
+    """Do nothing between two attempts: redis-py has closed the connection that failed."""
 
 
 def _client(socket_seconds: float, options: dict[str, Any]) -> Redis:
@@ -140,7 +167,8 @@ def _client(socket_seconds: float, options: dict[str, Any]) -> Redis:
         timeout=None,  # a call's own limit ends the wait
         socket_timeout=socket_seconds,
         socket_connect_timeout=SOCKET_SECONDS,
-        retry=Retry(BACKOFF, RETRIES),
+        # Ours is enough: connection and client each retry by this one, attempts multiply.
+        retry=Retry(NoBackoff(), 0),
         health_check_interval=HEALTH_SECONDS,
         **options,
     )
@@ -156,7 +184,11 @@ def _parse(url: str) -> tuple[str, dict[str, Any]]:
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
-        asked = dict(parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True)) if parts.query else {}
+        asked = (
+            dict(parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True))
+            if parts.query
+            else {}
+        )
     except ValueError:
         raise _malformed() from None
     secure = parts.scheme == "rediss"

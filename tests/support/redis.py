@@ -68,6 +68,12 @@ class RedisServer:
         with redis.Redis(port=self.port, password=self.password, decode_responses=True) as client:
             return client.execute_command(*command)
 
+    def compact(self) -> None:
+        """Make it write its file anew from what it holds."""
+        self.ask("BGREWRITEAOF")
+        while self.ask("INFO", "persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.02)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal: SIGSTOP and SIGCONT, say."""
         assert self._child is not None
