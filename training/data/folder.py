@@ -18,25 +18,25 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from eventlog.position import START, Position, is_position
 from models.ids import fault_in_id
 from models.modality import MODALITIES, Modality
-from training.data.columns import (
-    NONE,
-    Growing,
-    Known,
-    Numbered,
-    SmallRows,
-    check_text_columns,
-    is_text,
-)
+from training.data.columns import NONE, Known, SmallRows
 from training.data.dataset import PARTS, Dataset, Floats, Interactions, Rows
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
 from training.data.interaction_file import INTERACTIONS, InteractionFile, read_interaction_file
 from training.data.matrix import constant_columns, fault_in_values, read_matrix
 from training.data.split import split_by_user
+from training.data.video_file import (
+    VIDEOS,
+    check_metadata,
+    check_unique,
+    number_videos,
+    read_hidden,
+    read_metadata,
+    read_videos,
+)
 from training.errors import InvalidDataset
 
 FORMAT_VERSION: Final = 1
@@ -44,9 +44,6 @@ FORMAT_VERSION: Final = 1
 CONSTANT_COLUMNS: Final = "constant_columns"
 USERS_WITHOUT_TRAINING: Final = "users_without_training"
 ACCEPTABLE: Final = (CONSTANT_COLUMNS, USERS_WITHOUT_TRAINING)
-VIDEOS: Final = "videos.parquet"
-METADATA: Final = ("title", "tags", "uploader", "published_at")
-HIDDEN: Final = "hidden"
 LOG_POSITION: Final = "log_position"
 
 
@@ -60,8 +57,8 @@ def read_dataset(folder: Path) -> Dataset:
     """
     header = _read_header(folder)
     faults = Faults(header.get("accept", []))
-    videos = _read_videos(folder, faults)
-    video_rows, video_ids = _number_videos(videos)
+    videos = read_videos(folder, faults)
+    video_rows, video_ids = number_videos(videos)
     known = Known((video_id, row) for row, video_id in enumerate(video_ids))
     file = read_interaction_file(folder, known, faults)
     if file is None:
@@ -69,9 +66,9 @@ def read_dataset(folder: Path) -> Dataset:
     faults.stop()
     _check_ids(video_rows, video_ids, VIDEOS, "video_id", faults)
     _check_ids(file.users, file.user_ids, INTERACTIONS, "user_id", faults)
-    _check_unique(video_rows, video_ids, faults)
-    _check_metadata(videos, faults)
-    hidden = _read_hidden(videos, faults)
+    check_unique(video_rows, video_ids, faults)
+    check_metadata(videos, faults)
+    hidden = read_hidden(videos, faults)
     features = _read_features(folder, len(videos), faults)
     faults.stop()
     parts = _divide(file, video_ids, faults)
@@ -84,7 +81,7 @@ def read_dataset(folder: Path) -> Dataset:
         val=parts[1],
         test=parts[2],
         features=features,
-        metadata=_read_metadata(videos),
+        metadata=read_metadata(videos),
         seen=parts[3],
         hidden=hidden,
         log_position=Position(header.get(LOG_POSITION, START)),
@@ -121,33 +118,6 @@ def _read_header(folder: Path) -> dict[str, Any]:
     return header
 
 
-def _read_videos(folder: Path, faults: Faults) -> pa.Table:
-    """Return the table of videos; an empty one if it cannot be read."""
-    try:
-        table = pq.read_table(folder / VIDEOS)
-        table.validate(full=True)  # text that is not UTF-8 is found only here
-    except FileNotFoundError:
-        faults.add(VIDEOS, f"is missing in {folder}")
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        faults.add(VIDEOS, f"is not a readable parquet file: {error}")
-    else:
-        if check_text_columns(table.schema, ["video_id"], VIDEOS, faults):
-            return table
-    return pa.table({"video_id": pa.array([], pa.string())})
-
-
-def _number_videos(videos: pa.Table) -> tuple[SmallRows, list[str]]:
-    """Return a number for each row of `videos`, NONE for a null, and the ids by their numbers.
-
-    Where each row has an id of its own, the numbers are the rows.
-    """
-    known = Growing()
-    numbered = Numbered(known)
-    for chunk in videos["video_id"].chunks:
-        numbered.take(chunk)
-    return numbered.numbers(), list(known)
-
-
 def _check_ids(
     numbers: SmallRows, texts: list[str], name: str, column: str, faults: Faults
 ) -> None:
@@ -158,38 +128,6 @@ def _check_ids(
     for number, fault in islice(bad, MAX_FAULTS_SHOWN):
         rows = np.flatnonzero(numbers == number)
         faults.add_rows(name, rows, f"{column} {texts[number][:80]!r} {fault}")
-
-
-def _check_unique(numbers: SmallRows, texts: list[str], faults: Faults) -> None:
-    counts = np.bincount(numbers[numbers != NONE], minlength=1)
-    for number in np.flatnonzero(counts > 1)[:MAX_FAULTS_SHOWN]:
-        rows = np.flatnonzero(numbers == number)
-        faults.add_rows(VIDEOS, rows, f"video_id {texts[number]!r} more than once")
-
-
-def _check_metadata(videos: pa.Table, faults: Faults) -> None:
-    for column in set(METADATA).intersection(videos.column_names):
-        kind = videos[column].type
-        if column == "tags":
-            listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-            fits = listed and is_text(kind.value_type)
-        else:
-            fits = is_text(kind)
-        # A column of nulls alone has no other type.
-        if not fits and not pa.types.is_null(kind):
-            wanted = "list of string" if column == "tags" else "string"
-            faults.add(VIDEOS, f"column {column!r} must be {wanted}, found {kind}")
-
-
-def _read_hidden(videos: pa.Table, faults: Faults) -> Rows:
-    """Return the rows of hidden videos; a null says that a video is not."""
-    if HIDDEN not in videos.column_names:
-        return np.empty(0, np.int64)
-    kind = videos[HIDDEN].type
-    if not pa.types.is_boolean(kind):
-        faults.add(VIDEOS, f"column {HIDDEN!r} must be bool, found {kind}")
-        return np.empty(0, np.int64)
-    return np.flatnonzero(videos[HIDDEN].fill_null(False).to_numpy())  # noqa: FBT003 - a value
 
 
 def _read_features(folder: Path, videos: int, faults: Faults) -> dict[Modality, Floats]:
@@ -277,17 +215,6 @@ def _check_times(file: InteractionFile, faults: Faults) -> None:
     if file.time_type is not None and not pa.types.is_integer(file.time_type):
         text = f"timestamp must be int64 seconds, found {file.time_type}"
         faults.add(INTERACTIONS, text)
-
-
-def _read_metadata(videos: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [{} for _ in range(len(videos))]
-    for column in METADATA:
-        values = videos[column].to_pylist() if column in videos.column_names else []
-        for row, value in enumerate(values):
-            if value is not None:
-                kept = [tag for tag in value if tag is not None] if column == "tags" else value
-                rows[row][column] = kept
-    return rows
 
 
 def _check_whole(dataset: Dataset, faults: Faults) -> None:

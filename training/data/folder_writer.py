@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.data.dataset import PARTS, SPLITS, Dataset, Rows
-from training.data.folder import FORMAT_VERSION, HIDDEN, LOG_POSITION, VIDEOS, read_dataset
+from training.data.folder import FORMAT_VERSION, LOG_POSITION, read_dataset
 from training.data.interaction_file import INTERACTIONS
+from training.data.video_file import HIDDEN, VIDEOS
 from training.errors import TrainingError
 
 
