@@ -106,17 +106,14 @@ class Since:
             hidden=self._videos.hidden,
             log_position=position,
         )
-        notes = [
+        notes = (
             f"read {self._read:,} events, up to position {position or 'START: the log is empty'}",
             self._video_note(dataset),
-            self._interaction_note(settled),
+            self._interaction_note(settled, unknown),
             self._user_note(set(used.tolist())),
-        ]
-        if len(unknown.users):
-            which = len(np.unique(unknown.videos))
-            text = f"{len(unknown.users):,} interactions with {which:,} unknown videos: left out"
-            notes.append(text)
-        return Imported(dataset, notes=(*notes, *self._fault_notes()))
+            *self._fault_notes(),
+        )
+        return Imported(dataset, notes=notes)
 
     def _apply(self, event: Event) -> None:
         match event:
@@ -151,14 +148,16 @@ class Since:
             f"{self._base.videos - kept:,} deleted; {len(dataset.hidden):,} are hidden"
         )
 
-    def _interaction_note(self, settled: Settled) -> str:
+    def _interaction_note(self, settled: Settled, unknown: Settled) -> str:
         base = self._base
         known = base.train.joined(base.val).joined(base.test).joined(base.seen).keys(WIDTH)
         keys = settled.users * WIDTH + settled.videos
         places = np.searchsorted(known, keys)
         added = settled.parts[np.append(known, -1)[places] != keys]
         learnt = int(np.count_nonzero(added == TRAIN))
-        return f"interactions: {learnt:,} added to train, {len(added) - learnt:,} only as seen"
+        text = f"interactions: {learnt:,} added to train, {len(added) - learnt:,} only as seen"
+        count, which = len(unknown.videos), len(np.unique(unknown.videos))
+        return f"{text}, {count:,} with {which:,} unknown videos left out" if count else text
 
     def _user_note(self, used: set[int]) -> str:
         added = sum(number >= self._base.users for number in used)

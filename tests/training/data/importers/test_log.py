@@ -239,7 +239,7 @@ def test_interactions_with_videos_that_never_came_are_counted_and_left_out(world
     world.record(put("late", GOOD))
     told = world.told()
     assert parts(told.dataset) == {**parts(base()), ("u0", "late"): "train"}
-    assert "3 interactions with 2 unknown videos: left out" in told.text
+    assert "1 added to train, 0 only as seen, 3 with 2 unknown videos left out" in told.text
     assert "new" not in told.dataset.user_ids
 
 
@@ -383,9 +383,8 @@ def test_a_summary_is_told(world: World) -> None:
     for said in (
         f"read 11 events, up to position {position}",
         "videos: 1 added, 1 replaced, 1 deleted; 1 are hidden",
-        "interactions: 2 added to train, 1 only as seen",
+        "interactions: 2 added to train, 1 only as seen, 1 with 1 unknown videos left out",
         "users: 1 added, 1 erased",
-        "1 interactions with 1 unknown videos: left out",
         "passed over: 1 events",
         "1 seen",
     ):
