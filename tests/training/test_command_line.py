@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.bundle.layout import CURRENT, LOCK
 from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from tests.support.bundles import write_small_bundle
 from tests.support.datasets import random_features, two_tastes
@@ -79,7 +80,7 @@ def test_an_interrupted_fit_leaves_no_half_bundle(
     assert fit.returncode == 130
     assert told.splitlines()[-1] == "interrupted; nothing was written"
     assert "Traceback" not in told
-    assert sorted(entry.name for entry in out.iterdir()) == sorted([before, "CURRENT"])
+    assert sorted(entry.name for entry in out.iterdir()) == sorted([before, CURRENT, LOCK])
     assert read_current_id(out) == before
 
 
