@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from eventlog.errors import EventLogError
 from models.bundle.errors import BundleError, NoBundle
 from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import make_current
@@ -51,7 +52,7 @@ def serve(
     settings = _settings(bundles=bundles, event_log=event_log, host=host, port=port)
     try:
         run_server(settings, example=example)
-    except ServiceError as error:
+    except (EventLogError, ServiceError) as error:
         _fail(str(error))
 
 

@@ -7,14 +7,18 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from service.api import interactions, operations, recommendations, videos
+from eventlog.log import open_event_log
+from service.api import interactions, operations, recommendations, users, videos
 from service.api.dependencies import Services, refuse_stray_query
 from service.api.middleware import BodyLimit, EncodedPath, RequestMetrics
 from service.api.problems import add_problem_handlers
 from service.api.schemas import BatchVideo, Problem
+from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
+from service.catalog.loading import Loader
+from service.catalog.replay import Replay
+from service.catalog.shelf import Shelf
 from service.catalog.store import Catalog
-from eventlog.log import open_event_log
 from service.settings import Settings
 from service.telemetry import Telemetry
 
@@ -25,24 +29,21 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        event_log = open_event_log(settings.event_log)
-        catalog = Catalog(
-            settings.bundles,
-            event_log,
-            telemetry,
-            clock=time.time,
-            history_limit=settings.history_limit,
-        )
+        event_log = open_event_log(settings.event_log, poll_seconds=settings.log_poll_seconds)
+        catalog = Catalog(telemetry)
+        replay = Replay(telemetry, Feedback(settings.kind_weights, settings.history_limit))
         follower = Follower(
             catalog,
+            Loader(Shelf(settings.bundles, telemetry), event_log, replay, telemetry),
+            event_log,
+            replay,
             telemetry,
-            log_poll=settings.log_poll_seconds,
+            clock=time.time,
             bundle_poll=settings.bundle_poll_seconds,
         )
         workers = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="worker")
-        writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         app.state.services = Services(
-            settings, catalog, follower, event_log, telemetry, workers, writer, time.time
+            settings, catalog, follower, event_log, telemetry, workers, time.time
         )
         follower.start()
         try:
@@ -50,8 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await follower.stop()
             workers.shutdown(wait=True)
-            writer.shutdown(wait=True)
-            event_log.close()
+            await event_log.close()
 
     app = FastAPI(
         title="MetaMMF recommender",
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         responses={422: {"model": Problem}, 503: {"model": Problem}},
     )
-    for module in (recommendations, videos, interactions, operations):
+    for module in (recommendations, videos, interactions, users, operations):
         app.include_router(module.router)
     add_problem_handlers(app)
     # The last one added sees a request first.

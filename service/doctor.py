@@ -1,15 +1,18 @@
 """Looks at what a service needs before it is started. Knows settings; starts nothing."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
+from eventlog.errors import EventLogError
+from eventlog.log import open_event_log
+from eventlog.position import Position
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle, read_current_id
 from service.catalog.snapshot import Snapshot
 from service.errors import ServiceError
-from eventlog.log import open_event_log
 from service.settings import Settings
 
 PACKAGES = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")
@@ -35,7 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
     for subject, check in checks.items():
         try:
             findings.append(Finding(subject, good=True, text=check(settings)))
-        except (BundleError, ServiceError, OSError) as error:
+        except (BundleError, EventLogError, ServiceError, OSError) as error:
             findings.append(Finding(subject, good=False, text=str(error)))
     return findings
 
@@ -59,11 +62,17 @@ def _bundle(settings: Settings) -> str:
 
 
 def _event_log(settings: Settings) -> str:
+    return (
+        f"{settings.event_log.partition('://')[0]}, head {asyncio.run(_head(settings)) or 'empty'}"
+    )
+
+
+async def _head(settings: Settings) -> Position:
     event_log = open_event_log(settings.event_log)
     try:
-        return f"{settings.event_log.partition('://')[0]}, head {event_log.head() or 'empty'}"
+        return await event_log.head()
     finally:
-        event_log.close()
+        await event_log.close()
 
 
 def _port(settings: Settings) -> str:

@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
+from eventlog.log import open_event_log
 from service.app import create_app
 from service.catalog.view import View
-from eventlog.log import open_event_log
 from service.settings import Settings
 from service.telemetry import configure_logging
 
@@ -27,7 +27,7 @@ def serve(settings: Settings, *, example: Path | None) -> None:
     """Serve until interrupted. Into `example` goes a made-up video that the curl lines send."""
     configure_logging(level=settings.log_level, style=settings.log_format)
     # Fails here, in plain words, if the log cannot be opened; the application opens its own.
-    open_event_log(settings.event_log).close()
+    asyncio.run(open_event_log(settings.event_log).close())
     for number in (signal.SIGINT, signal.SIGTERM):
         # Uvicorn drains, then raises the signal again: asked to end, we have ended well.
         signal.signal(number, lambda *_: sys.exit(0))

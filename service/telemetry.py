@@ -46,7 +46,10 @@ class Telemetry:
             "reco_recommendations", "Videos recommended, by source.", ["source"], registry=registry
         )
         self.index_videos = Gauge(
-            "reco_index_videos", "Videos that can be recommended now.", registry=registry
+            "reco_index_videos", "Videos that are live now, hidden ones too.", registry=registry
+        )
+        self.arrivals = Gauge(
+            "reco_index_arrivals", "Rows that arrivals take beside the bundle's.", registry=registry
         )
         self.bundle_info = Info("reco_bundle", "The bundle that is served.", registry=registry)
         self.bundle_refusals = Counter(
@@ -64,8 +67,16 @@ class Telemetry:
             buckets=FAST,
             registry=registry,
         )
-        self.events_passed_over = Counter(
-            "reco_events_passed_over", "Events that could not be applied.", registry=registry
+        self.events_quarantined = Counter(
+            "reco_events_quarantined", "Events that could not be applied.", registry=registry
+        )
+        self.events_lost = Counter(
+            "reco_event_log_losses",
+            "Times the log had lost events behind our position; it was read anew from a bundle.",
+            registry=registry,
+        )
+        self.ready = Gauge(
+            "reco_ready", "1 if /readyz answers 200, so that traffic may come.", registry=registry
         )
         self.event_log_errors = Counter(
             "reco_event_log_errors", "Failed calls of the event log.", ["op"], registry=registry
@@ -74,17 +85,18 @@ class Telemetry:
             "reco_follower_failures", "Unexpected failures of a loop.", ["loop"], registry=registry
         )
         for counter, values in (
-            (self.recommendations, ("personal", "similar", "popular", "fresh")),
-            (self.event_log_errors, ("append", "read")),
+            (self.recommendations, ("personal", "fold_in", "similar", "popular", "fresh")),
+            (self.event_log_errors, ("append", "read", "trim")),
             (self.follower_failures, ("event log", "bundle")),
         ):
             for value in values:
                 counter.labels(value)
 
-    def observe_catalog(self, *, bundle_id: str, live_videos: int) -> None:
+    def observe_catalog(self, *, bundle_id: str, live_videos: int, arrivals: int) -> None:
         """Record what is served now."""
         self.bundle_info.info({"bundle_id": bundle_id})
         self.index_videos.set(live_videos)
+        self.arrivals.set(arrivals)
 
     def count_recommendations(self, sources: Iterable[str]) -> None:
         """Count the videos of one answer by their source."""

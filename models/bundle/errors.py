@@ -21,5 +21,9 @@ class UnsupportedFormat(BundleError):
     """The bundle was written in a format this program does not know, as a rule a newer one."""
 
 
+class UnfitBundle(BundleError):
+    """The bundle is whole, but cannot take the place of the one that is served."""
+
+
 class CorruptBundle(BundleError):
     """A file is missing, cut, altered, or does not fit the manifest."""

@@ -97,7 +97,7 @@ def read_bundle(folder: Path) -> Bundle:
         UnsupportedFormat: another format version.
         CorruptBundle: a file is missing, altered, or does not fit the manifest.
     """
-    manifest = _read_manifest(folder / layout.MANIFEST)
+    manifest = read_manifest(folder)
     _verify_identity(folder, manifest)
     _verify_files(folder, manifest)
     tensors = {
@@ -137,7 +137,15 @@ def candidate_ids(root: Path) -> list[str]:
     return [current, *(name for name in others if name != current)]
 
 
-def _read_manifest(file: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read what the bundle at `folder` says of itself; nothing of it is verified.
+
+    Raises:
+        NoBundle: the folder holds no manifest.
+        UnsupportedFormat: another format version.
+        CorruptBundle: the manifest cannot be understood.
+    """
+    file = folder / layout.MANIFEST
     try:
         raw = file.read_bytes()
     except OSError as error:

@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from fastapi import Depends, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, Header, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from eventlog.errors import EventLogUnavailable
+from eventlog.events import Event
+from eventlog.log import EventLog, WriteKey, digest_of
+from eventlog.position import START, Position, is_position
 from models.ids import UserId, VideoId, fault_in_id
 from service.catalog.follower import Follower
 from service.catalog.store import Catalog
 from service.catalog.view import View
-from service.errors import Behind, EventLogUnavailable, InvalidInput
-from eventlog.events import Event
-from eventlog.log import START, EventLog, Position
+from service.errors import Behind, InvalidInput
 from service.settings import Settings
 from service.telemetry import Telemetry
 
 T = TypeVar("T")
 
 MAX_K = 500
-# A write that has waited so long for its turn is refused: behind a log that hangs, all would wait.
-WRITE_QUEUE_SECONDS = 5.0
+MAX_KEY = 200
 
 
 @dataclass(frozen=True)
@@ -37,41 +38,38 @@ class Services:
     event_log: EventLog
     telemetry: Telemetry
     workers: ThreadPoolExecutor
-    writer: ThreadPoolExecutor
     clock: Callable[[], float]
 
     async def in_worker(self, call: Callable[..., T], *args: Any) -> T:
         """Run blocking or heavy work beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, call, *args)
 
-    async def record(self, events: list[Event], response: Response) -> Position:
+    async def record(
+        self, events: list[Event], key: WriteKey | None, response: Response
+    ) -> Position:
         """Append `events` durably, wait until they show here, return the position.
 
         The client's next read sees them; a header of `response` says where that cannot be promised.
+        Another says if `key` was known, so that nothing was recorded again.
 
         Raises:
             NotReady: nothing was recorded.
+            KeyReused: the key came with another request; nothing was recorded.
             EventLogUnavailable: nothing was recorded.
         """
         _ = self.catalog.view
-        loop = asyncio.get_running_loop()
-        deadline = self.clock() + WRITE_QUEUE_SECONDS
         try:
-            # A thread of its own: a locked log must hold up no reader.
-            position = await loop.run_in_executor(self.writer, self._append, events, deadline)
+            position, repeated = await self.event_log.append(events, key)
         except EventLogUnavailable:
             self.telemetry.event_log_errors.labels("append").inc()
             raise
+        if repeated:
+            response.headers["Idempotency-Replayed"] = "true"
         try:
             await self.follower.reached(position, within=self.settings.write_visible_wait_seconds)
         except Behind:
             response.headers["X-Degraded"] = "recorded, not visible yet"
         return position
-
-    def _append(self, events: list[Event], deadline: float) -> Position:
-        if self.clock() > deadline:
-            raise EventLogUnavailable("too many writes are waiting for the event log")
-        return self.event_log.append(events)
 
 
 def get_services(request: Request) -> Services:
@@ -130,6 +128,27 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415, f"expected a body of content-type application/json, {came}")
 
 
+async def _write_key(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=MAX_KEY,
+            description="Any text that names this write: sent again within a day with the same "
+            "key, it is recorded once.",
+        ),
+    ] = None,
+) -> WriteKey | None:
+    if idempotency_key is None:
+        return None
+    said = (request.method.encode(), request.scope["raw_path"], await request.body())
+    return WriteKey(idempotency_key, digest_of(*said))
+
+
+WriteKeyDep = Annotated[WriteKey | None, Depends(_write_key)]
+
+
 def _checked_id(field: str, encoded: str) -> str:
     try:
         # `EncodedPath` has kept every byte of the path as one character.
@@ -178,7 +197,7 @@ async def pin_view(
     """
     view = services.catalog.view
     if min_position is not None:
-        if min_position != START and not services.event_log.is_position(min_position):
+        if min_position != START and not is_position(min_position):
             fault = f"expected a position that a write returned, got {min_position[:40]!r}"
             raise InvalidInput([("query.min_position", fault)])
         wait = services.settings.min_position_wait_seconds

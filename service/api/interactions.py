@@ -2,17 +2,17 @@
 
 from fastapi import APIRouter, Depends, Response
 
-from models.ids import VideoId
-from service.api.dependencies import ServicesDep, require_json
-from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
 from eventlog.events import Event, InteractionRecorded
+from models.ids import VideoId
+from service.api.dependencies import ServicesDep, WriteKeyDep, require_json
+from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
 
 router = APIRouter(prefix="/v1", tags=["interactions"])
 
 
 @router.post("/interactions", status_code=202, dependencies=[Depends(require_json)])
 async def post_interactions(
-    body: InteractionBatch, services: ServicesDep, response: Response
+    body: InteractionBatch, services: ServicesDep, key: WriteKeyDep, response: Response
 ) -> InteractionsWritten:
     """Record interactions, all or none. One with an unknown video is kept (it may arrive yet)."""
     view, now = services.catalog.view, services.clock()
@@ -26,7 +26,7 @@ async def post_interactions(
         )
         for item in body.interactions
     ]
-    position = await services.record(events, response)
+    position = await services.record(events, key, response)
     unknown = [
         InteractionResult(place=place, note=f"no video {item.video_id!r} at the moment")
         for place, item in enumerate(body.interactions)

@@ -5,7 +5,8 @@ from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 
 from service.api.dependencies import ServicesDep, ViewDep
-from service.api.schemas import Health, ModelReply, Problem
+from service.api.schemas import Health, ModelReply, Problem, QuarantinedEvent
+from service.errors import NotReady
 
 router = APIRouter(tags=["operations"])
 
@@ -25,6 +26,11 @@ async def get_model(view: ViewDep) -> ModelReply:
         users=manifest.users,
         trained_videos=manifest.videos,
         metrics=manifest.metrics,
+        quarantined=view.overlay.quarantined,
+        quarantine=[
+            QuarantinedEvent(position=entry.position, fault=entry.fault)
+            for entry in view.overlay.quarantine
+        ],
     )
 
 
@@ -37,7 +43,8 @@ async def get_livez() -> Health:
 @router.get("/readyz", responses={503: {"model": Problem}})
 async def get_readyz(services: ServicesDep) -> Health:
     """Answer 200 once a snapshot has caught up with the log, until then 503 with the reason."""
-    _ = services.catalog.view
+    if services.catalog.unready:
+        raise NotReady(services.catalog.unready)
     return Health(status="ready")
 
 

@@ -10,14 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused
 from service.errors import (
     Behind,
-    EventLogUnavailable,
     InvalidInput,
     NotReady,
-    ServiceError,
     UnknownVideo,
-    UnsupportedEventLog,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -34,13 +32,14 @@ class Answer(NamedTuple):
     retry: bool = False
 
 
-PROBLEMS: Final[Mapping[type[ServiceError], Answer]] = {
+PROBLEMS: Final[Mapping[type[Exception], Answer]] = {
     UnknownVideo: Answer(404, "Unknown video"),
     InvalidInput: Answer(422, "Invalid input"),
     NotReady: Answer(503, "Not ready", retry=True),
     Behind: Answer(503, "Behind the position asked for", retry=True),
     EventLogUnavailable: Answer(503, "Event log unavailable", retry=True),
-    UnsupportedEventLog: Answer(503, "Event log not supported"),
+    EventLogFull: Answer(503, "Event log full", retry=True),
+    KeyReused: Answer(422, "Idempotency key reused"),
 }
 
 
@@ -80,7 +79,8 @@ def list_faults(error: InvalidInput) -> list[dict[str, str]]:
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
-    app.add_exception_handler(ServiceError, _on_service_error)
+    for kind in PROBLEMS:
+        app.add_exception_handler(kind, _on_service_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_bug)
@@ -96,7 +96,7 @@ def _echo(value: Any) -> str:
 
 
 async def _on_service_error(_: Request, error: Exception) -> Response:
-    answer = PROBLEMS[type(error)]  # type: ignore[index] # registered for ServiceError alone
+    answer = PROBLEMS[type(error)]
     headers = {"Retry-After": str(RETRY_SECONDS)} if answer.retry else {}
     extra: dict[str, Any] = {}
     if isinstance(error, InvalidInput):

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from eventlog.events import Kind
 from models.ids import fault_in_id
 from models.modality import Modality
-from eventlog.events import Kind
 from service.recommend.recommender import Source
 
 LARGEST_FLOAT32: Final = 3.4e38
@@ -71,6 +71,12 @@ class VideoBody(Strict):
     metadata: Metadata = Metadata()
 
 
+class VideoState(Strict):
+    """Whether a video may be recommended."""
+
+    state: Literal["live", "hidden"]
+
+
 class BatchVideo(VideoBody):
     """A video of a batch."""
 
@@ -131,7 +137,7 @@ class VideoReply(BaseModel):
 
     video_id: str
     metadata: dict[str, Any]
-    state: Literal["live"]
+    state: Literal["live", "hidden"]
     bundle_id: str
     position: str
 
@@ -189,8 +195,19 @@ class InteractionsWritten(BaseModel):
     results: list[InteractionResult] = []
 
 
+class QuarantinedEvent(BaseModel):
+    """An event that could not be applied."""
+
+    position: str
+    fault: str
+
+
 class ModelReply(BaseModel):
-    """The bundle that is served and the sizes of what is known now."""
+    """The bundle that is served and the sizes of what is known now.
+
+    `quarantined` counts the events since the bundle that could not be applied; `quarantine` names
+    the last of them.
+    """
 
     bundle_id: str
     position: str
@@ -202,6 +219,8 @@ class ModelReply(BaseModel):
     users: int
     trained_videos: int
     metrics: dict[str, Any]
+    quarantined: int
+    quarantine: list[QuarantinedEvent]
 
 
 class Health(BaseModel):

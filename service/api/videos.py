@@ -6,8 +6,15 @@ import numpy as np
 from fastapi import APIRouter, Body, Depends, Response
 from pydantic import TypeAdapter, ValidationError
 
+from eventlog.events import Event, VideoDeleted, VideoHidden, VideoShown, VideoUpserted
 from models.ids import VideoId
-from service.api.dependencies import ServicesDep, VideoIdDep, ViewDep, require_json
+from service.api.dependencies import (
+    ServicesDep,
+    VideoIdDep,
+    ViewDep,
+    WriteKeyDep,
+    require_json,
+)
 from service.api.problems import describe_faults, list_faults
 from service.api.schemas import (
     BatchReply,
@@ -17,12 +24,12 @@ from service.api.schemas import (
     VideoBatch,
     VideoBody,
     VideoReply,
+    VideoState,
     VideoWritten,
     Written,
 )
 from service.catalog.view import View
-from service.errors import InvalidInput
-from eventlog.events import Event, VideoDeleted, VideoUpserted
+from service.errors import InvalidInput, UnknownVideo
 
 router = APIRouter(prefix="/v1", tags=["videos"])
 batch_video = TypeAdapter(BatchVideo)
@@ -37,18 +44,21 @@ async def put_video(
     video_id: VideoIdDep,
     body: Annotated[VideoBody, Body()],
     services: ServicesDep,
+    key: WriteKeyDep,
     response: Response,
 ) -> VideoWritten:
     """Add a video (201) or replace it (200); it is recommendable here before the answer is sent."""
     view = services.catalog.view
     event = _upsert(view, video_id, body, now=services.clock())
     response.status_code = 200 if view.row(video_id) is not None else 201
-    position = await services.record([event], response)
+    position = await services.record([event], key, response)
     return VideoWritten(video_id=video_id, position=position)
 
 
 @router.post("/videos:batch", dependencies=[Depends(require_json)])
-async def post_videos(body: VideoBatch, services: ServicesDep, response: Response) -> BatchReply:
+async def post_videos(
+    body: VideoBatch, services: ServicesDep, key: WriteKeyDep, response: Response
+) -> BatchReply:
     """Add or replace many videos: good ones are recorded together, each bad one told by itself."""
     view, now = services.catalog.view, services.clock()
     results: list[BatchResult] = []
@@ -65,7 +75,7 @@ async def post_videos(body: VideoBatch, services: ServicesDep, response: Respons
         known.add(video.video_id)
         results.append(BatchResult(video_id=video.video_id, status=200 if known_before else 201))
     if events:
-        position = await services.record(events, response)
+        position = await services.record(events, key, response)
         for result in results:
             if result.problem is None:
                 result.position = position
@@ -78,17 +88,36 @@ async def get_video(video_id: VideoIdDep, view: ViewDep) -> VideoReply:
     return VideoReply(
         video_id=video_id,
         metadata=dict(view.metadata(video_id)),
-        state="live",
+        state="hidden" if view.is_hidden(video_id) else "live",
         bundle_id=view.bundle_id,
         position=view.position,
     )
 
 
 @router.delete("/videos/{video_id}")
-async def delete_video(video_id: VideoIdDep, services: ServicesDep, response: Response) -> Written:
+async def delete_video(
+    video_id: VideoIdDep, services: ServicesDep, key: WriteKeyDep, response: Response
+) -> Written:
     """Delete a video; deleting one that is not there is no error."""
     event = VideoDeleted(video_id=video_id, recorded_at=services.clock())
-    return Written(position=await services.record([event], response))
+    return Written(position=await services.record([event], key, response))
+
+
+@router.patch("/videos/{video_id}", dependencies=[Depends(require_json)])
+async def patch_video(  # noqa: PLR0917 - FastAPI hands in what it reads
+    video_id: VideoIdDep,
+    body: VideoState,
+    view: ViewDep,
+    services: ServicesDep,
+    key: WriteKeyDep,
+    response: Response,
+) -> VideoWritten:
+    """Hide a video from every list, or show it again; all that is known of it stays."""
+    if view.row(video_id) is None:
+        raise UnknownVideo(video_id)
+    kind = VideoHidden if body.state == "hidden" else VideoShown
+    event = kind(video_id=video_id, recorded_at=services.clock())
+    return VideoWritten(video_id=video_id, position=await services.record([event], key, response))
 
 
 def _upsert(view: View, video_id: VideoId, body: VideoBody, *, now: float) -> VideoUpserted:

@@ -1,60 +1,83 @@
 """Keeps the catalog current beside the event loop, and lets callers wait for a position.
 
-Knows when to look; what is done is the catalog's business.
+Knows when to look; how views are made is the business of the loader and of replay.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
+from eventlog.errors import EventLogUnavailable, EventsLost
+from eventlog.log import EventLog
+from eventlog.position import START, Position
+from service.catalog.loading import READ_LIMIT, Loader
+from service.catalog.replay import Replay
 from service.catalog.store import Catalog
 from service.catalog.view import View
-from service.errors import Behind, EventLogUnavailable
-from eventlog.log import Position
+from service.errors import Behind
 from service.telemetry import Telemetry
 
 log = structlog.get_logger()
+
+# How long a failed look is not repeated, at least.
+PAUSE: Final = 1.0
 
 
 class Follower:
     """Two loops: one follows the log, one watches CURRENT. Start with `start`, end with `stop`."""
 
     def __init__(
-        self, catalog: Catalog, telemetry: Telemetry, *, log_poll: float, bundle_poll: float
+        self,
+        catalog: Catalog,
+        loader: Loader,
+        event_log: EventLog,
+        replay: Replay,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float],
+        bundle_poll: float,
     ) -> None:
-        """Keep the intervals, in seconds, at which the log and CURRENT are looked at."""
+        """Look at CURRENT every `bundle_poll` seconds."""
         self._catalog = catalog
+        self._loader = loader
+        self._event_log = event_log
+        self._replay = replay
         self._telemetry = telemetry
-        self._log_poll = log_poll
+        self._clock = clock
         self._bundle_poll = bundle_poll
-        # Views are published from one thread alone, so they form one line; a new bundle is built
-        # beside it, for minutes if need be, without holding the log up.
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
-        self._builder = ThreadPoolExecutor(1, thread_name_prefix="builder")
+        # Views form one line: who holds this makes the next one.
+        self._publishing = asyncio.Lock()
         self._nudged = asyncio.Event()
+        self._wanted_anew = asyncio.Event()
         self._moved = asyncio.Condition()
+        self._growth: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to load and to follow; returns at once."""
         self._tasks = [
-            asyncio.create_task(self._repeat("event log", self._follow, self._log_poll)),
-            asyncio.create_task(self._repeat("bundle", self._watch, self._bundle_poll)),
+            asyncio.create_task(self._repeat("event log", self._follow)),
+            asyncio.create_task(self._repeat("bundle", self._watch)),
         ]
 
     async def stop(self) -> None:
         """End both loops and wait for what they were doing."""
         for task in self._tasks:
             task.cancel()
+        if self._growth is not None:
+            self._growth.cancel()
+            self._tasks.append(self._growth)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._builder.shutdown(wait=True, cancel_futures=True)
+        self._loader.close()
         self._publisher.shutdown(wait=True, cancel_futures=True)
 
     def nudge(self) -> None:
-        """Say that the log has just grown: look now, not at the next interval."""
+        """Say that the log has just grown: look now, not when the log tells."""
         self._nudged.set()
 
     async def reached(self, position: Position, *, within: float) -> View:
@@ -78,41 +101,102 @@ class Follower:
     async def first_view(self) -> View:
         """Return a view as soon as there is one, however long that takes."""
         async with self._moved:
-            await self._moved.wait_for(lambda: self._catalog.has_view)
+            await self._moved.wait_for(lambda: self._catalog.latest is not None)
         return self._catalog.view
 
     async def _follow(self) -> None:
-        await self._run(self._publisher, self._catalog.catch_up)
-        async with self._moved:
-            self._moved.notify_all()
-        try:
-            async with asyncio.timeout(self._log_poll):
-                await self._nudged.wait()
-        except TimeoutError:
-            return
+        """Bring the view up to the end of the log, then wait until there is more."""
         self._nudged.clear()
+        try:
+            async with self._publishing:
+                view = self._catalog.latest
+                if view is not None and not self._catalog.lost:
+                    view = await self._advance(view)
+        except EventsLost as error:
+            await self._lose(str(error))
+        await self._until_more(view.position if view is not None else START)
+
+    async def _advance(self, view: View) -> View:
+        while True:
+            entries = await self._event_log.read(view.position, READ_LIMIT)
+            self._catalog.note_log("")
+            if not entries:
+                await self._show(view)
+                return view
+            view, arrived = await self._in_publisher(self._replay.apply, view, entries)
+            await self._show(view)
+            now = self._clock()
+            for recorded_at in arrived:
+                # Another process wrote it, by a clock that may be ahead of ours.
+                self._telemetry.ingest_to_visible.observe(max(0.0, now - recorded_at))
+
+    async def _until_more(self, position: Position) -> None:
+        if self._growth is None or self._growth.done():
+            self._growth = asyncio.create_task(self._event_log.grown(position))
+        nudge = asyncio.create_task(self._nudged.wait())
+        try:
+            # The log's own call is never cancelled for a nudge: it may hold a connection.
+            await asyncio.wait({self._growth, nudge}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nudge.cancel()
+        if self._growth.done():
+            self._growth.result()
 
     async def _watch(self) -> None:
-        fresh = await self._run(self._builder, self._catalog.load)
-        if fresh is not None:
-            await self._run(self._publisher, self._catalog.publish, fresh)
-            async with self._moved:
-                self._moved.notify_all()
-        await asyncio.sleep(self._bundle_poll)
+        """Look whether another bundle should be served, and serve it."""
+        anew = self._wanted_anew.is_set()
+        served = self._catalog.latest
+        loaded = await self._loader.load(served, anew=anew)
+        self._catalog.note_bundle(loaded.fault)
+        if loaded.view is not None:
+            # Until now the log was followed beside; from here to the swap it waits for us.
+            async with self._publishing:
+                fresh = loaded.view
+                if loaded.caught_up:
+                    fresh = await self._loader.advance(fresh)
+                    self._catalog.note_loss("")
+                    self._wanted_anew.clear()
+                await self._show(fresh, caught_up=loaded.caught_up)
+            log.info(
+                "bundle loaded",
+                bundle_id=fresh.bundle_id,
+                position=fresh.position,
+                videos=fresh.live_videos,
+            )
+            self.nudge()
+            await self._loader.trim()
+        if self._wanted_anew.is_set() and anew:
+            await asyncio.sleep(self._bundle_poll)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._bundle_poll):
+                await self._wanted_anew.wait()
 
-    async def _repeat(self, what: str, step: Callable[[], Any], pause: float) -> None:
+    async def _show(self, view: View, *, caught_up: bool = True) -> None:
+        self._catalog.show(view, caught_up=caught_up)
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _lose(self, loss: str) -> None:
+        """Say that the view can no longer be kept current, and have another one made."""
+        self._catalog.note_loss(loss)
+        self._telemetry.events_lost.inc()
+        log.error("events lost", fault=loss)
+        self._wanted_anew.set()
+
+    async def _repeat(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await step()
             except EventLogUnavailable as error:
+                self._catalog.note_log(str(error))
                 self._telemetry.event_log_errors.labels("read").inc()
                 log.warning("event log unavailable", fault=str(error))
-                await asyncio.sleep(pause)
+                await asyncio.sleep(PAUSE)
             except Exception:
                 self._telemetry.follower_failures.labels(what).inc()
                 log.exception("follower failed", loop=what)
-                await asyncio.sleep(max(pause, 1.0))
+                await asyncio.sleep(PAUSE)
 
-    @staticmethod
-    async def _run(executor: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(executor, call, *args)
+    async def _in_publisher(self, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._publisher, call, *args)

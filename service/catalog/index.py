@@ -1,7 +1,7 @@
 """Finds the rows nearest to a vector. Knows rows; nothing of ids, users or HTTP."""
 
 from pathlib import Path
-from typing import Any, NewType, Protocol
+from typing import Any, Final, NewType, Protocol
 
 import faiss
 import numpy as np
@@ -15,12 +15,24 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+# Below 20 queries FAISS compares one by one, above it multiplies matrices.
+FEW_QUERIES: Final = 16
+
 
 class Index(Protocol):
     """Search over the video vectors of one bundle; never changed once built."""
 
     def retrieve(self, vector: Floats, k: int) -> Rows:
         """Return the rows of at most `k` videos of large inner product with `vector: (D,)`."""
+
+    def cells_of(self, vectors: Floats) -> Rows:
+        """Return the cell in which each of `vectors: (N, D)` would be looked for: (N,).
+
+        A vector's cell never depends on what else is asked.
+        """
+
+    def probed_cells(self, vector: Floats) -> Mask | None:
+        """Return which cells a search for `vector: (D,)` looks into; None for all there are."""
 
 
 class ExactIndex:
@@ -34,15 +46,25 @@ class ExactIndex:
         """Return the best `k` rows by inner product."""
         return best_rows(self._vectors @ vector, k)
 
+    def cells_of(self, vectors: Floats) -> Rows:
+        """Return one and the same cell for all."""
+        return np.zeros(len(vectors), dtype=np.int64)
+
+    def probed_cells(self, vector: Floats) -> Mask | None:  # noqa: ARG002 - there is one cell
+        """Return None: there is one cell."""
+        return None
+
 
 class FaissIndex:
     """The index that training built, memory-mapped."""
 
     def __init__(self, index: Any, nprobe: int) -> None:
-        """Wrap a loaded FAISS index."""
+        """Wrap a loaded FAISS index; an inverted file searches `nprobe` of its cells."""
         self._index = index
-        if nprobe and hasattr(index, "nprobe"):
-            index.nprobe = nprobe
+        self._quantizer = index.quantizer if isinstance(index, faiss.IndexIVF) else None
+        if self._quantizer is not None:
+            self._nprobe = min(max(nprobe, 1), index.nlist)
+            index.nprobe = self._nprobe
 
     @classmethod
     def open(cls, file: Path, *, shape: tuple[int, int], nprobe: int) -> "FaissIndex":
@@ -69,6 +91,24 @@ class FaissIndex:
         rows = self._index.search(vector[None, :], k)[1][0]
         # An inverted-file search that runs out of candidates pads with -1.
         return rows[rows >= 0] if rows[-1] < 0 else rows  # type: ignore[no-any-return] # faiss
+
+    def cells_of(self, vectors: Floats) -> Rows:
+        """Return the cell of the inverted file for each vector; one for all where there is none."""
+        cells = np.zeros(len(vectors), dtype=np.int64)
+        if self._quantizer is not None:
+            # FAISS sums a search of many queries in another order, so that ties fall otherwise.
+            for start in range(0, len(vectors), FEW_QUERIES):
+                few = np.ascontiguousarray(vectors[start : start + FEW_QUERIES])
+                cells[start : start + len(few)] = self._quantizer.search(few, 1)[1][:, 0]
+        return cells
+
+    def probed_cells(self, vector: Floats) -> Mask | None:
+        """Return the cells that a search looks into; None where there are no cells."""
+        if self._quantizer is None:
+            return None
+        probed = np.zeros(self._index.nlist, dtype=bool)
+        probed[self._quantizer.search(vector[None, :], self._nprobe)[1][0]] = True
+        return probed
 
 
 def contenders(scores: NDArray[Any], k: int, slack: float) -> Rows:

@@ -1,96 +1,149 @@
 """Turns log entries into the next view: decodes, fuses, applies. Knows no bundle but the view's."""
 
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
 import msgspec
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
+from eventlog.events import Event, VideoUpserted, decode
+from eventlog.log import Entry
 from models.bundle.digest import feature_digest
 from models.ids import VideoId
 from models.modality import in_order
-from service.catalog.overlay import Edit
+from service.catalog.edit import Edit, Feedback, Fused
+from service.catalog.index import Floats
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
-from eventlog.events import Event, VideoUpserted, decode
-from eventlog.log import Entry
 from service.telemetry import Telemetry
 
-Floats = NDArray[np.float32]
 log = structlog.get_logger()
 
-FLOAT32_BYTES = 4
+FLOAT32_BYTES: Final = 4
+
+
+class _Upsert(NamedTuple):
+    """Features of an upsert, or why this bundle's network cannot read them."""
+
+    features: dict[str, Floats]
+    feature_digest: int
+    fault: str
+
+
+class Applied(NamedTuple):
+    """The next view, and when the videos that arrived with it were received, in Unix seconds."""
+
+    view: View
+    arrived: list[float]
 
 
 class Replay:
-    """Applies entries to views. A bad entry is named, counted and passed over: it stops nothing."""
+    """Applies entries to views. A bad entry is named, counted and laid aside: it stops nothing."""
 
-    def __init__(self, telemetry: Telemetry, *, history_limit: int) -> None:
-        """Keep how many interactions of a user a view remembers."""
+    def __init__(self, telemetry: Telemetry, feedback: Feedback) -> None:
+        """Keep how interactions count."""
         self._telemetry = telemetry
-        self._history_limit = history_limit
+        self._feedback = feedback
 
-    def apply(self, view: View, entries: list[Entry]) -> tuple[View, list[Event]]:
-        """Return `view` with all of `entries` applied, and the events that were.
+    def apply(self, view: View, entries: list[Entry]) -> Applied:
+        """Apply all of `entries` to `view`; all arrivals among them are fused together.
 
-        All arrivals among them are fused together.
+        Should that fail, they are applied one by one, so that the entry at fault is found.
         """
-        placed = {
-            place: event
-            for place, entry in enumerate(entries)
-            if (event := self._decode(entry)) is not None
-        }
-        vectors = self._fuse(view.snapshot, entries, placed)
-        edit = Edit(view.snapshot, view.overlay, history_limit=self._history_limit)
-        for place, event in placed.items():
-            edit.apply(event, vectors.get(place))
-        position = entries[-1].position
-        return View(view.snapshot, edit.finish(position)), list(placed.values())
-
-    def _decode(self, entry: Entry) -> Event | None:
         try:
-            return decode(entry.payload)
-        except msgspec.DecodeError as error:
-            self._pass_over(entry, str(error))
-            return None
+            return self._apply(view, entries)
+        except Exception:
+            if len(entries) == 1:
+                log.exception("event failed", position=entries[0].position)
+                refused = self._edited(view, entries, lambda edit: self._refuse(edit, entries[0]))
+                return Applied(refused, [])
+            arrived: list[float] = []
+            for entry in entries:
+                view, moments = self.apply(view, [entry])
+                arrived += moments
+            return Applied(view, arrived)
+
+    def _apply(self, view: View, entries: list[Entry]) -> Applied:
+        decoded = [(entry, *_decoded(entry)) for entry in entries]
+        upserts = {
+            place: _read(event, view.snapshot)
+            for place, (_, event, _) in enumerate(decoded)
+            if isinstance(event, VideoUpserted)
+        }
+        fused = self._fuse(view, decoded, upserts)
+
+        def change(edit: Edit) -> None:
+            for place, (entry, event, fault) in enumerate(decoded):
+                if event is None:
+                    self._quarantine(edit, entry, fault)
+                elif place in upserts and upserts[place].fault:
+                    edit.lay_aside(VideoId(event.video_id), entry.position)  # type: ignore[union-attr] # an upsert
+                    self._quarantine(edit, entry, upserts[place].fault)
+                else:
+                    edit.apply(event, fused.get(place))
+
+        arrived = [event.recorded_at for _, event, _ in decoded if isinstance(event, VideoUpserted)]
+        return Applied(self._edited(view, entries, change), arrived)
+
+    def _edited(self, view: View, entries: list[Entry], change: Callable[[Edit], None]) -> View:
+        edit = Edit(view.snapshot, view.overlay, self._feedback)
+        change(edit)
+        return View(view.snapshot, edit.finish(entries[-1].position))
 
     def _fuse(
-        self, snapshot: Snapshot, entries: list[Entry], placed: dict[int, Event]
-    ) -> dict[int, Floats]:
-        """Return the vector of each upsert whose features the bundle was not trained on, by place.
-
-        An upsert that this bundle's network cannot read is taken out of `placed`.
-        """
-        wanted: dict[int, dict[str, Floats]] = {}
-        for place, event in list(placed.items()):
-            if not isinstance(event, VideoUpserted):
+        self,
+        view: View,
+        decoded: list[tuple[Entry, Event | None, str]],
+        upserts: dict[int, _Upsert],
+    ) -> dict[int, Fused]:
+        """Return what each readable upsert is fused to, by its place among `decoded`."""
+        fused: dict[int, Fused] = {}
+        wanted: dict[int, _Upsert] = {}
+        for place, upsert in upserts.items():
+            if upsert.fault:
                 continue
-            features = _features(event)
-            if features is None or snapshot.fuser.faults_in(features):
-                self._pass_over(entries[place], "features do not fit the bundle's network")
-                del placed[place]
-            elif not _is_trained(snapshot, VideoId(event.video_id), features):
-                wanted[place] = features
-        if not wanted:
-            return {}
-        with self._telemetry.fusion_seconds.time():
-            fused = snapshot.fuser.fuse(list(wanted.values()))
-        return dict(zip(wanted, fused, strict=True))
+            event = decoded[place][1]
+            if _is_trained(view.snapshot, VideoId(event.video_id), upsert):  # type: ignore[union-attr] # an upsert
+                fused[place] = Fused(None, upsert.feature_digest)
+            else:
+                wanted[place] = upsert
+        if wanted:
+            with self._telemetry.fusion_seconds.time():
+                vectors = view.snapshot.fuser.fuse([upsert.features for upsert in wanted.values()])
+            for (place, upsert), vector in zip(wanted.items(), vectors, strict=True):
+                fused[place] = Fused(vector, upsert.feature_digest)
+        return fused
 
-    def _pass_over(self, entry: Entry, fault: str) -> None:
-        self._telemetry.events_passed_over.inc()
-        log.error("event passed over", position=entry.position, fault=fault)
+    def _refuse(self, edit: Edit, entry: Entry) -> None:
+        self._quarantine(edit, entry, "could not be applied; the log of this service says why")
+
+    def _quarantine(self, edit: Edit, entry: Entry, fault: str) -> None:
+        edit.quarantine(entry.position, fault)
+        self._telemetry.events_quarantined.inc()
+        log.error("event quarantined", position=entry.position, fault=fault)
 
 
-def _features(event: VideoUpserted) -> dict[str, Floats] | None:
+def _decoded(entry: Entry) -> tuple[Event | None, str]:
+    try:
+        return decode(entry.payload), ""
+    except msgspec.DecodeError as error:
+        return None, str(error)
+
+
+def _read(event: VideoUpserted, snapshot: Snapshot) -> _Upsert:
     if any(len(raw) % FLOAT32_BYTES for raw in event.features.values()):
-        return None
-    return {name: np.frombuffer(raw, dtype="<f4") for name, raw in event.features.items()}
+        return _Upsert({}, 0, "features are no whole float32 numbers")
+    features = {name: np.frombuffer(raw, dtype="<f4") for name, raw in event.features.items()}
+    faults = snapshot.fuser.faults_in(features)
+    if faults:
+        told = "; ".join(f"{field} {fault}".strip() for field, fault in faults)
+        return _Upsert({}, 0, f"features do not fit the bundle's network: {told}")
+    known = {name: features[name] for name in in_order(features)}
+    return _Upsert(features, feature_digest(known), "")
 
 
-def _is_trained(snapshot: Snapshot, video_id: VideoId, features: dict[str, Floats]) -> bool:
+def _is_trained(snapshot: Snapshot, video_id: VideoId, upsert: _Upsert) -> bool:
     """Tell whether the bundle trained this very video on these very features."""
     row = snapshot.video_row(video_id)
-    if row is None:
-        return False
-    known = {name: features[name] for name in in_order(features)}
-    return bool(snapshot.bundle.feature_digests[row] == feature_digest(known))
+    return row is not None and bool(snapshot.bundle.feature_digests[row] == upsert.feature_digest)

@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.bundle.reader import Bundle
 from models.ids import UserId, VideoId
 from service.catalog.fusing import Fuser
 from service.catalog.index import FaissIndex, Floats, Rows, UserRow, VideoRow
+from service.catalog.representing import survey
 
 
 class Snapshot:
@@ -33,6 +35,8 @@ class Snapshot:
         # Worked out here, lest the first request pay for it.
         # `popular: (V,)` are all rows, most training interactions first, ties by row.
         self.popular: Rows = np.argsort(-bundle.popularity, kind="stable")
+        trained = np.diff(bundle.seen_starts) > 0
+        self.geometry = survey(bundle.users[trained], bundle.videos)
 
     @property
     def bundle_id(self) -> str:
@@ -60,6 +64,11 @@ class Snapshot:
     def user_vector(self, row: UserRow) -> Floats:
         """Return the vector of a trained user: (D,)."""
         return np.asarray(self.bundle.users[row])
+
+    def taste(self, row: UserRow) -> NDArray[np.float64]:
+        """Return how a trained user differs from all of them: their vector less the mean, (D,)."""
+        taste: NDArray[np.float64] = self.bundle.users[row] - self.geometry.typical
+        return taste
 
     def seen(self, row: UserRow) -> Rows:
         """Return the video rows that a user met in training, ascending."""

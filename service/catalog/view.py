@@ -6,17 +6,19 @@ Knows which videos are live, where they are and what is near; nothing of who may
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
+from heapq import merge
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventlog.position import Position
 from models.ids import UserId, VideoId
 from service.catalog.index import Floats, Mask, Rows, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, Overlay
 from service.catalog.snapshot import Snapshot
 from service.errors import UnknownVideo
-from eventlog.log import Position
 
 # A single-precision inner product goes wrong by less than this share of the two lengths multiplied.
 FLOAT32_SLACK: Final = 1e-5
@@ -29,6 +31,13 @@ class Candidate(NamedTuple):
     row: VideoRow
     video_id: VideoId
     score: float
+
+
+class Experience(NamedTuple):
+    """What a user met of late: vectors (N, D) of live videos and weights (N,), oldest first."""
+
+    vectors: Floats
+    weights: Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +62,34 @@ class View:
         """How many rows there are, dead ones included."""
         return self.snapshot.manifest.videos + self.overlay.delta.count
 
-    @property
+    @cached_property
     def live_videos(self) -> int:
-        """How many videos can be recommended."""
+        """How many videos there are, hidden ones included."""
         return self.rows - int(self.overlay.blocked.sum()) - int(self.overlay.delta.dead.sum())
+
+    @cached_property
+    def _barred(self) -> Mask:
+        """Rows that must not be recommended: (V + count,)."""
+        return np.concatenate([self.overlay.barred, self.overlay.delta.barred])
 
     def row(self, video_id: VideoId) -> VideoRow | None:
         """Return the row of a live video."""
         live = self.overlay.videos.get(video_id)
-        if live is not None:
-            return live.row
-        row = self.snapshot.video_row(video_id)
-        return None if row is None or self.overlay.blocked[row] else row
+        if live is None:
+            row = self.snapshot.video_row(video_id)
+            return None if row is None or self.overlay.blocked[row] else row
+        if live.trained is not None:
+            return live.trained
+        return VideoRow(self.snapshot.manifest.videos + self.overlay.delta.place(live.serial))
 
     def video_id(self, row: VideoRow) -> VideoId:
         """Return the id of the video in `row`."""
         offset = self.snapshot.manifest.videos
         return self.snapshot.video_id(row) if row < offset else self.overlay.delta.ids[row - offset]
+
+    def is_hidden(self, video_id: VideoId) -> bool:
+        """Tell whether a live video must not be recommended."""
+        return video_id in self.overlay.hidden
 
     def metadata(self, video_id: VideoId) -> Mapping[str, Any]:
         """Return the metadata of a live video.
@@ -97,13 +117,28 @@ class View:
     def user_vector(self, user_id: UserId) -> Floats | None:
         """Return the vector of a trained user: (D,)."""
         row = self.snapshot.user_row(user_id)
-        return None if row is None else self.snapshot.user_vector(row)
+        known = row is not None and user_id not in self.overlay.erased
+        return self.snapshot.user_vector(row) if known else None  # type: ignore[arg-type] # known
+
+    def trained_interactions(self, user_id: UserId) -> int:
+        """Return how many videos a user met in training."""
+        row = self.snapshot.user_row(user_id)
+        return 0 if row is None or user_id in self.overlay.erased else len(self.snapshot.seen(row))
+
+    def experience(self, user_id: UserId) -> Experience:
+        """Return what the user met of late, as these videos stand now."""
+        history = self.overlay.histories.get(user_id, NO_HISTORY)
+        newest_first = dict.fromkeys(reversed(history.recent))
+        met = [(self.row(video_id), video_id) for video_id in reversed(newest_first)]
+        known = [(row, history.videos[video_id].weight) for row, video_id in met if row is not None]
+        rows = np.array([row for row, _ in known], dtype=np.int64)
+        return Experience(self.vectors(rows), np.array([weight for _, weight in known]))
 
     def seen(self, user_id: UserId) -> set[VideoRow]:
         """Return the rows a user has met, in training or since, as the rows stand now."""
         rows: set[VideoRow] = set()
         trained = self.snapshot.user_row(user_id)
-        if trained is not None:
+        if trained is not None and user_id not in self.overlay.erased:
             met = self.snapshot.seen(trained)
             rows.update(met.tolist())
             # A replaced video lives in another row now; having seen it is a matter of its id.
@@ -114,9 +149,9 @@ class View:
         return rows
 
     def retrieve(
-        self, vector: Floats, k: int, *, hidden: AbstractSet[VideoRow] = frozenset()
+        self, vector: Floats, k: int, *, unwanted: AbstractSet[VideoRow] = frozenset()
     ) -> list[Candidate]:
-        """Return the `k` best live rows that are not `hidden`, best first, ties by id.
+        """Return the `k` best rows neither hidden nor `unwanted`, best first, ties by id.
 
         Scores are inner products with `vector: (D,)`; video vectors have unit length. The search is
         in single precision, whose last bits depend on what else is in the matrix; what comes near
@@ -125,14 +160,13 @@ class View:
         """
         if k < 1:
             return []
-        offset, delta = self.snapshot.manifest.videos, self.overlay.delta
-        barred = np.concatenate([self.overlay.blocked, delta.dead])
-        barred[np.fromiter(hidden, dtype=np.int64, count=len(hidden))] = True
-        scores = delta.vectors[: delta.count] @ vector
-        scores[barred[offset:]] = -np.inf
+        offset = self.snapshot.manifest.videos
+        barred = self._barred.copy()
+        barred[np.fromiter(unwanted, dtype=np.int64, count=len(unwanted))] = True
         slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
-        arrived = contenders(scores, k, slack) + offset
-        rows = np.concatenate([self._retrieve_base(vector, k, barred[:offset], slack), arrived])
+        base = self._retrieve_base(vector, k, barred[:offset], slack)
+        arrived = self._retrieve_delta(vector, k, barred[offset:], slack) + offset
+        rows = np.concatenate([base, arrived])
         return self._ranked(rows, _products(self.vectors(rows), vector), k)
 
     def _retrieve_base(self, vector: Floats, k: int, barred: Mask, slack: float) -> Rows:
@@ -157,8 +191,24 @@ class View:
                     return kept
             fetch = max(4 * fetch, k + 2 * (len(found) - len(kept)))
 
+    def _retrieve_delta(self, vector: Floats, k: int, barred: Mask, slack: float) -> Rows:
+        """Return the places of the `k` best arrivals, and those within `slack` of them.
+
+        Where the index of the snapshot looks into some cells, arrivals of these cells are looked
+        at. That is a matter of vectors alone, not of when this replica learnt of them.
+        """
+        delta = self.overlay.delta
+        probed = self.snapshot.index.probed_cells(vector)
+        if probed is not None:
+            places = np.flatnonzero(probed[delta.cells[: delta.count]] & ~barred)
+            if len(places) >= k:
+                return places[contenders(delta.vectors[places] @ vector, k, slack)]
+        scores = delta.vectors[: delta.count] @ vector
+        scores[barred] = -np.inf
+        return contenders(scores, k, slack)
+
     def nearest(self, video_id: VideoId, k: int) -> list[Candidate]:
-        """Return the `k` live videos of largest cosine with a live video, itself left out.
+        """Return the `k` videos of largest cosine with a live video, itself left out.
 
         Raises:
             UnknownVideo: there is no such live video.
@@ -166,22 +216,52 @@ class View:
         row = self.row(video_id)
         if row is None:
             raise UnknownVideo(video_id)
-        return self.retrieve(self.vectors(np.array([row]))[0], k, hidden={row})
+        return self.retrieve(self.vectors(np.array([row]))[0], k, unwanted={row})
 
     def by_popularity(self) -> Iterator[tuple[VideoRow, int]]:
-        """Yield live rows and their training interactions, most first, then arrivals, newest first.
+        """Yield rows that are not hidden and how many users met them and were not put off.
 
-        A replaced video keeps its place: its popularity is a matter of its id.
+        Most first, then arrivals that nobody met yet, newest first. A replaced video keeps its
+        place: its popularity is a matter of its id.
         """
+        gained = self.overlay.gained
+        settled = (
+            (row, count) for row, video_id, count in self._trained() if video_id not in gained
+        )
+        yield from merge(settled, self._risen, key=lambda pair: -pair[1])
+        delta, offset = self.overlay.delta, self.snapshot.manifest.videos
+        for place in self._newest_first.tolist():
+            video_id = delta.ids[place]
+            if video_id not in gained and self.snapshot.video_row(video_id) is None:
+                yield VideoRow(offset + place), 0
+
+    def _trained(self) -> Iterator[tuple[VideoRow, VideoId, int]]:
+        """Yield row now, id and training interactions of what is shown, most first."""
         counts = self.snapshot.bundle.popularity
         for trained in self.snapshot.popular:
-            row = self.row(self.snapshot.video_id(VideoRow(int(trained))))
-            if row is not None:
-                yield row, int(counts[trained])
-        delta, offset = self.overlay.delta, self.snapshot.manifest.videos
-        for place in range(delta.count - 1, -1, -1):
-            if not delta.dead[place] and self.snapshot.video_row(delta.ids[place]) is None:
-                yield VideoRow(offset + place), 0
+            video_id = self.snapshot.video_id(trained)
+            row = self.row(video_id)
+            if row is not None and not self._barred[row]:
+                yield row, video_id, int(counts[trained])
+
+    @cached_property
+    def _risen(self) -> list[tuple[VideoRow, int]]:
+        """Rows of videos that found users since the bundle, and all of their users, most first."""
+        counts = self.snapshot.bundle.popularity
+        found = []
+        for video_id, gained in self.overlay.gained.items():
+            row, trained = self.row(video_id), self.snapshot.video_row(video_id)
+            if row is not None and not self._barred[row]:
+                total = gained + (0 if trained is None else int(counts[trained]))
+                found.append((-total, video_id, row))
+        return [(row, -fewer) for fewer, _, row in sorted(found)]
+
+    @cached_property
+    def _newest_first(self) -> Rows:
+        """Places of the delta that are shown, the latest arrival first."""
+        delta = self.overlay.delta
+        shown = np.flatnonzero(~delta.barred)
+        return shown[np.argsort(-delta.ordinals[shown], kind="stable")]
 
     def _ranked(self, rows: Rows, scores: Doubles, k: int) -> list[Candidate]:
         """Return the `k` best of `rows` by `scores`, both (N,), ties by id."""

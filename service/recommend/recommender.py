@@ -3,10 +3,12 @@
 from typing import Literal, NamedTuple
 
 from models.ids import UserId, VideoId
+from service.catalog.index import Floats
+from service.catalog.representing import fold_in
 from service.catalog.view import Candidate, View
 from service.recommend.fallback import popular_then_fresh
 
-Source = Literal["personal", "similar", "popular", "fresh"]
+Source = Literal["personal", "fold_in", "similar", "popular", "fresh"]
 
 
 class Recommendation(NamedTuple):
@@ -20,14 +22,32 @@ class Recommendation(NamedTuple):
 def recommend(view: View, user_id: UserId, k: int) -> list[Recommendation]:
     """Return the best `k` live videos that the user has not met, best first.
 
-    A user without a vector gets what is popular, then what is fresh. The list is shorter than `k`
-    only if there is nothing more to show.
+    A user of whom nothing is known gets what is popular, then what is fresh. The list is shorter
+    than `k` only if there is nothing more to show.
     """
     seen = view.seen(user_id)
-    vector = view.user_vector(user_id)
+    vector = represent(view, user_id)
     if vector is None:
         return [Recommendation(*item) for item in popular_then_fresh(view, seen, k)]
-    return _named(view.retrieve(vector, k, hidden=seen), "personal")
+    trained = view.trained_interactions(user_id)
+    return _named(view.retrieve(vector, k, unwanted=seen), "personal" if trained else "fold_in")
+
+
+def represent(view: View, user_id: UserId) -> Floats | None:
+    """Return the unit vector of a user, (D,): as trained, moved by what they met since.
+
+    None of a user who was not trained and has met nothing that says anything.
+    """
+    trained, (vectors, weights) = view.user_vector(user_id), view.experience(user_id)
+    if not len(weights):
+        return trained if view.trained_interactions(user_id) else None
+    return fold_in(
+        view.snapshot.geometry,
+        vectors,
+        weights,
+        trained=trained,
+        interactions=view.trained_interactions(user_id),
+    )
 
 
 def recommend_similar(view: View, video_id: VideoId, k: int) -> list[Recommendation]:

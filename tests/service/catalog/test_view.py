@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
+from eventlog.log import Position
 from models.bundle.reader import read_bundle, read_current_id
 from models.ids import UserId, VideoId
 from service.catalog import overlay as overlay_module
@@ -18,8 +20,6 @@ from service.catalog.overlay import Edit, Overlay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import Candidate, View
 from service.errors import UnknownVideo
-from eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
-from eventlog.log import Position
 from tests.support import oracle
 from tests.support.bundles import plant, unit, write_small_bundle
 

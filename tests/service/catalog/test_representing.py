@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.recommend.representing import (
+from service.catalog.representing import (
     CONTENT,
     Doubles,
     Floats,

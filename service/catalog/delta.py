@@ -1,0 +1,154 @@
+"""The vectors of arrivals: rows behind those of a snapshot. Knows rows; nothing of events.
+
+Arrays only ever grow at their end and are shared by all deltas of one line: each sees its first
+`count` rows and never what was written later. Only the newest delta is edited, by one thread.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from models.ids import VideoId
+from service.catalog.index import Floats, Index, Mask, Rows
+
+FIRST_CAPACITY: Final = 256
+# A delta with more dead rows than this and than live ones is copied without them.
+DEAD_ROWS_KEPT: Final = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Delta:
+    """Rows of arrivals, oldest first.
+
+    `serials: (C,)` name rows for good and ascend; a row's place changes when dead ones are dropped.
+    `ordinals: (C,)` tell in which order the videos arrived, `cells: (C,)` where the index of the
+    snapshot would look for them. `dead: (count,)` rows were replaced or deleted; `barred: (count,)`
+    are those and the hidden ones.
+    """
+
+    vectors: Floats
+    serials: Rows
+    ordinals: Rows
+    cells: Rows
+    ids: list[VideoId]
+    dead: Mask
+    barred: Mask
+    next_serial: int
+
+    @classmethod
+    def empty(cls, width: int) -> "Delta":
+        """Return a delta without rows, for vectors of `width`."""
+        return cls(
+            vectors=np.empty((FIRST_CAPACITY, width), dtype=np.float32),
+            serials=np.empty(FIRST_CAPACITY, dtype=np.int64),
+            ordinals=np.empty(FIRST_CAPACITY, dtype=np.int64),
+            cells=np.empty(FIRST_CAPACITY, dtype=np.int64),
+            ids=[],
+            dead=np.zeros(0, dtype=bool),
+            barred=np.zeros(0, dtype=bool),
+            next_serial=0,
+        )
+
+    @property
+    def count(self) -> int:
+        """The number of rows, dead ones included."""
+        return len(self.dead)
+
+    def place(self, serial: int) -> int:
+        """Return where the row named `serial` is now."""
+        return int(np.searchsorted(self.serials[: self.count], serial))
+
+
+class DeltaEdit:
+    """Adds and marks rows and yields the next delta; the old one stays as it was."""
+
+    def __init__(self, delta: Delta, index: Index) -> None:
+        """Begin from `delta`; `index` is the snapshot's."""
+        self._delta = delta
+        self._index = index
+        self._old_count = delta.count
+        # What an edit that failed halfway has left behind; no delta sees that far.
+        del delta.ids[delta.count :]
+        self._count = delta.count
+        self._next_serial = delta.next_serial
+        self._dead = np.zeros(len(delta.vectors), dtype=bool)
+        self._barred = np.zeros(len(delta.vectors), dtype=bool)
+        self._dead[: self._count] = delta.dead
+        self._barred[: self._count] = delta.barred
+
+    def append(
+        self, video_id: VideoId, vector: Floats, *, ordinal: int | None, hidden: bool
+    ) -> int:
+        """Add a row and return its serial. A video that arrives now has no `ordinal` yet."""
+        place, serial = self._count, self._next_serial
+        if place == len(self._delta.vectors):
+            self._grow()
+        delta = self._delta
+        delta.vectors[place] = vector
+        delta.serials[place] = serial
+        delta.ordinals[place] = serial if ordinal is None else ordinal
+        delta.ids.append(video_id)
+        self._dead[place] = False
+        self._barred[place] = hidden
+        self._count += 1
+        self._next_serial += 1
+        return serial
+
+    def kill(self, serial: int) -> int:
+        """Mark a row as dead and return its ordinal."""
+        place = self._place(serial)
+        self._dead[place] = self._barred[place] = True
+        return int(self._delta.ordinals[place])
+
+    def bar(self, serial: int, *, hidden: bool) -> None:
+        """Mark a live row as hidden or not."""
+        self._barred[self._place(serial)] = hidden
+
+    def vector(self, serial: int) -> Floats:
+        """Return a copy of a row's vector: (D,)."""
+        return np.array(self._delta.vectors[self._place(serial)])
+
+    def finish(self) -> Delta:
+        """Return the delta with all that was done."""
+        new = slice(self._old_count, self._count)
+        self._delta.cells[new] = self._index.cells_of(self._delta.vectors[new])
+        delta = replace(
+            self._delta,
+            dead=self._dead[: self._count],
+            barred=self._barred[: self._count],
+            next_serial=self._next_serial,
+        )
+        dead = int(delta.dead.sum())
+        return _without_dead(delta) if dead > max(DEAD_ROWS_KEPT, self._count - dead) else delta
+
+    def _place(self, serial: int) -> int:
+        return int(np.searchsorted(self._delta.serials[: self._count], serial))
+
+    def _grow(self) -> None:
+        room = len(self._delta.vectors)
+        self._delta = _copied(self._delta, np.arange(self._count), 2 * room)
+        self._dead = np.concatenate([self._dead, np.zeros(room, dtype=bool)])
+        self._barred = np.concatenate([self._barred, np.zeros(room, dtype=bool)])
+
+
+def _without_dead(delta: Delta) -> Delta:
+    """Return `delta` without its dead rows, so that memory follows what is live."""
+    live = np.flatnonzero(~delta.dead)
+    smaller = _copied(delta, live, max(FIRST_CAPACITY, 2 * len(live)))
+    return replace(smaller, dead=np.zeros(len(live), dtype=bool), barred=delta.barred[live])
+
+
+def _copied(delta: Delta, places: Rows, capacity: int) -> Delta:
+    """Return `delta` with copies of the rows at `places`, room for `capacity` and its old marks."""
+    count = len(places)
+    vectors = np.empty((capacity, delta.vectors.shape[1]), dtype=np.float32)
+    vectors[:count] = delta.vectors[places]
+    columns = []
+    for column in (delta.serials, delta.ordinals, delta.cells):
+        wider = np.empty(capacity, dtype=np.int64)
+        wider[:count] = column[places]
+        columns.append(wider)
+    ids = [delta.ids[place] for place in places.tolist()]
+    serials, ordinals, cells = columns
+    return replace(delta, vectors=vectors, serials=serials, ordinals=ordinals, cells=cells, ids=ids)
