@@ -285,10 +285,12 @@ async def test_given_up_calls_harm_nothing(log: EventLog) -> None:
         await asyncio.sleep(at * 0.00003)
         task.cancel()
         await asyncio.wait([task])
+    # An append that was given up may still be on its way, and come before or behind.
     position = await record(log, "b")
-    assert await log.head() == position
+    assert await names(log, after=moved(position, -1), limit=1) == "b"
+    assert await log.head() >= position
     found = await names(log)
-    assert (found[0], found[-1], len(found)) == ("a", "b", place_of(position).number)
+    assert (found[0], found.count("b")) == ("a", 1)
 
 
 async def test_closing_twice_is_closing_once(reopen: Reopen) -> None:
@@ -361,7 +363,7 @@ async def test_who_has_read_what_is_trimmed_reads_on_and_others_notice(reopen: R
         assert await names(reader, after=second) == "cd"
         assert await names(reader, after=moved(second, 1)) == "d"
         for behind in (START, moved(second, -1)):
-            with pytest.raises(PositionTrimmed):
+            with pytest.raises(PositionTrimmed, match="were trimmed"):
                 await reader.read(behind, 10)
 
 
@@ -371,7 +373,7 @@ async def test_a_log_that_is_trimmed_whole_goes_on(reopen: Reopen) -> None:
     await log.trim(last)
     assert await log.head() == last
     assert await names(log, after=last) == ""
-    with pytest.raises(PositionTrimmed):
+    with pytest.raises(PositionTrimmed, match="were trimmed"):
         await log.read(START, 10)
     assert await record(reopen(), "d") == moved(last, 1)
     assert await names(log, after=last) == "d"
@@ -383,7 +385,7 @@ async def test_trimming_never_goes_back(log: EventLog) -> None:
     for upto in (third, third, moved(third, -1), START):
         await log.trim(upto)
         assert await names(log, after=third) == "de"
-        with pytest.raises(PositionTrimmed):
+        with pytest.raises(PositionTrimmed, match="were trimmed"):
             await log.read(moved(third, -1), 10)
 
 

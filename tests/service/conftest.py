@@ -36,7 +36,7 @@ def still(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     """The application for the tests of a module that change nothing."""
     with Api(settings_for(trained, tmp_path_factory.mktemp("still") / "events.db")) as api:
         yield api.ready()
-        assert api.services.event_log.head() == "", "a test of this module wrote something"
+        assert api.head() == "", "a test of this module wrote something"
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def test_every_metric_is_there_before_its_first_event() -> None:
         assert value("reco_follower_failures_total", {"loop": loop}) == 0
     for name in (
         "reco_bundle_refusals_total",
-        "reco_events_passed_over_total",
+        "reco_events_quarantined_total",
         "reco_index_videos",
         "reco_ingest_to_visible_seconds_count",
         "reco_fusion_seconds_count",
@@ -70,7 +70,7 @@ def test_a_writer_whose_clock_is_ahead_makes_no_negative_time(api: Api) -> None:
     event = VideoUpserted(
         video_id="early", features={"visual": b"\x00\x00\x80?" * 64}, metadata={}, recorded_at=4e9
     )
-    api.services.event_log.append([event])
+    api.append(event)
     eventually(lambda: api.metric("reco_ingest_to_visible_seconds_count") == 1)
     assert api.metric("reco_ingest_to_visible_seconds_sum") == 0
 

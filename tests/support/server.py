@@ -20,6 +20,9 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
+from eventlog.events import Event
+from eventlog.log import Entry, Receipt
+from eventlog.position import START, Position
 from service.api.dependencies import Services
 from service.app import create_app
 from service.settings import Settings
@@ -115,8 +118,7 @@ class Api:
 
     def watch(self, user_id: str, *video_ids: str) -> httpx.Response:
         """Record that a user viewed videos."""
-        seen = [{"user_id": user_id, "video_id": v, "kind": "view"} for v in video_ids]
-        return self.request("POST", "/v1/interactions", json={"interactions": seen})
+        return self.met(user_id, "view", *video_ids)
 
     def recommend(self, user_id: str, k: int = 20) -> list[dict[str, Any]]:
         """Return a user's recommendations."""
@@ -135,6 +137,34 @@ class Api:
         """Return when there is something to answer from."""
         eventually(lambda: self.get("/readyz").status_code == 200)
         return self
+
+    def head(self) -> Position:
+        """Return the last position of the event log."""
+        head: Position = self._wait(self.services.event_log.head())
+        return head
+
+    def entries(self, after: Position = START, limit: int = 2000) -> list[Entry]:
+        """Return what the event log holds behind `after`."""
+        entries: list[Entry] = self._wait(self.services.event_log.read(after, limit))
+        return entries
+
+    def append(self, *events: Event) -> Position:
+        """Put events into the log without asking the service."""
+        receipt: Receipt = self._wait(self.services.event_log.append(events))
+        return receipt.position
+
+    def hide(self, video_id: str, state: str = "hidden") -> httpx.Response:
+        """Hide a video, or make it `live` again."""
+        return self.request("PATCH", f"/v1/videos/{segment(video_id)}", json={"state": state})
+
+    def erase(self, user_id: str) -> httpx.Response:
+        """Erase a user."""
+        return self.request("DELETE", f"/v1/users/{segment(user_id)}")
+
+    def met(self, user_id: str, kind: str, *video_ids: str) -> httpx.Response:
+        """Record that a user met videos in some way."""
+        met = [{"user_id": user_id, "video_id": v, "kind": kind} for v in video_ids]
+        return self.request("POST", "/v1/interactions", json={"interactions": met})
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the value of a metric."""

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from eventlog.log import START
+from eventlog.position import START
 from tests.support.server import Api, features
 
 
@@ -14,7 +14,7 @@ def assert_nothing_recorded(api: Api, response: httpx.Response) -> None:
     assert response.status_code == 422, response.text
     assert response.headers["content-type"] == "application/problem+json"
     json.loads(response.text, parse_constant=pytest.fail)
-    assert api.services.event_log.head() == START
+    assert api.head() == START
     assert api.watch("u", "v").status_code == 202
 
 
@@ -31,7 +31,7 @@ def test_one_bad_video_in_a_hundred_does_not_stop_the_others(api: Api) -> None:
     assert results[17]["position"] is None
     assert api.model()["videos"] == 159
     assert api.get("/v1/videos/batch-17").status_code == 404
-    assert len(api.services.event_log.read(START, 500)) == 99
+    assert len(api.entries(START, 500)) == 99
 
 
 @pytest.mark.parametrize(

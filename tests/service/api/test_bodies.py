@@ -33,7 +33,7 @@ def test_a_body_that_grows_too_large_chunk_by_chunk_is_refused(api: Api, path: s
     assert response.status_code == 413
     assert response.headers["content-type"] == "application/problem+json"
     assert len(sent) < 8, "it read on after it knew"
-    assert api.services.event_log.head() == ""
+    assert api.head() == ""
     assert api.put_video("good").status_code == 201
 
 
@@ -61,7 +61,7 @@ def test_a_body_that_is_not_called_json_is_refused_by_name(api: Api, kind: str) 
     assert response.status_code == 415
     assert response.headers["content-type"] == "application/problem+json"
     assert "application/json" in response.json()["detail"]
-    assert api.services.event_log.head() == ""
+    assert api.head() == ""
 
 
 def test_a_body_without_a_content_type_is_refused_by_name(api: Api) -> None:

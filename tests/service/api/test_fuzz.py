@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventlog.position import START, Position
 from models.modality import MODALITIES
-from eventlog.log import START, Position
 from tests.support.server import WIDTHS, Api, settings_for
 
 TEXTS = st.text(st.characters(), max_size=8)  # lone surrogates too
@@ -60,11 +60,11 @@ def fuzzed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def send(api: Api, method: str, path: str, body: Any) -> tuple[int, int, dict[str, Any]]:
     """Return the status, the number of events it recorded, and the reply, which is strict JSON."""
-    before = api.services.event_log.head()
+    before = api.head()
     headers = {"content-type": "application/json"}
     response = api.request(method, path, content=json.dumps(body).encode(), headers=headers)
     reply: dict[str, Any] = json.loads(response.text, parse_constant=pytest.fail)
-    recorded = api.services.event_log.read(Position(before or START), 2000)
+    recorded = api.entries(Position(before or START), 2000)
     return response.status_code, len(recorded), reply
 
 
@@ -105,9 +105,9 @@ def test_any_batch_records_what_it_says_it_did(fuzzed: Api, body: Any) -> None:
 @PATIENT
 @given(raw=st.binary(max_size=40))
 def test_any_bytes_are_refused(fuzzed: Api, raw: bytes) -> None:
-    before = fuzzed.services.event_log.head()
+    before = fuzzed.head()
     assert fuzzed.put_raw("/v1/videos/bytes", raw).status_code == 422
-    assert fuzzed.services.event_log.head() == before
+    assert fuzzed.head() == before
 
 
 @PATIENT

@@ -119,7 +119,7 @@ def test_what_is_no_id_is_refused(still: Api, method: str, path: str, encoded: s
     assert response.status_code == 422, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert "path." in response.json()["detail"]
-    assert still.services.event_log.head() == ""
+    assert still.head() == ""
 
 
 def test_an_id_sent_unencoded_is_the_same_id(api: Api) -> None:

@@ -25,7 +25,7 @@ def assert_refused(api: Api, response: Any, status: int = 422) -> dict[str, Any]
     assert problem["title"]
     assert problem["detail"]
     assert "Traceback" not in response.text
-    assert api.services.event_log.head() == ""
+    assert api.head() == ""
     assert api.model()["videos"] == 60
     assert api.put_video("good").status_code == 201
     assert api.similar("good", 1)

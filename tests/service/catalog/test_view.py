@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from eventlog.events import Event, InteractionRecorded, VideoDeleted, VideoUpserted
-from eventlog.log import Position
+from eventlog.events import KINDS, Event, InteractionRecorded, VideoDeleted, VideoUpserted
+from eventlog.position import START, Position
 from models.bundle.reader import read_bundle, read_current_id
 from models.ids import UserId, VideoId
-from service.catalog import overlay as overlay_module
+from service.catalog import delta as delta_module
+from service.catalog.edit import Edit, Feedback, Fused
 from service.catalog.index import FaissIndex, VideoRow
-from service.catalog.overlay import Edit, Overlay
+from service.catalog.overlay import Overlay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import Candidate, View
 from service.errors import UnknownVideo
@@ -38,6 +39,7 @@ STEPS = st.lists(
     max_size=40,
 )
 Row = NDArray[np.float32]
+WEIGHTS = dict.fromkeys(KINDS, 1.0)
 HALVES: Row = np.full(WIDTH, 0.5, np.float32)
 
 
@@ -56,7 +58,7 @@ class Story:
 
     def __init__(self, snapshot: Snapshot, *, batch: int = 3) -> None:
         self.snapshot = snapshot
-        self.view = View(snapshot, Overlay.empty(snapshot))
+        self.view = View(snapshot, Overlay.empty(snapshot, START))
         self.trained = {
             name: np.array(snapshot.vectors[row])
             for row, name in enumerate(snapshot.bundle.video_ids)
@@ -64,10 +66,11 @@ class Story:
         self.live = dict(self.trained)
         self.watched: set[str] = set()
         self._batch = batch
+        self._serial = 0
 
     def tell(self, steps: list[tuple[str, str, Row | None]]) -> "Story":
         for start in range(0, len(steps), self._batch):
-            edit = Edit(self.snapshot, self.view.overlay, history_limit=1000)
+            edit = Edit(self.snapshot, self.view.overlay, Feedback(WEIGHTS, 1000))
             for verb, name, vector in steps[start : start + self._batch]:
                 self._step(edit, verb, name, vector)
             self.view = View(self.snapshot, edit.finish(Position(f"{start:016d}")))
@@ -87,7 +90,9 @@ class Story:
                     user_id="user-00001", video_id=name, kind="view", timestamp=0, recorded_at=0
                 )
                 self.watched.add(name)
-        edit.apply(event, vector)
+        self._serial += 1
+        digest = -1 if vector is None else self._serial
+        edit.apply(event, Fused(vector, digest) if verb in {"put", "restore"} else None)
 
 
 def pairs(found: list[Candidate]) -> oracle.Ranked:
@@ -111,7 +116,7 @@ def test_retrieve_agrees_with_brute_force(
 ) -> None:
     story = Story(snapshot).tell(steps)
     seen = ids_seen(story.view, "user-00001")
-    found = story.view.retrieve(vector, k, hidden=story.view.seen(UserId("user-00001")))
+    found = story.view.retrieve(vector, k, unwanted=story.view.seen(UserId("user-00001")))
     assert pairs(found) == oracle.best(story.live, vector, k, hidden=seen)
 
 
@@ -165,7 +170,7 @@ def test_a_compaction_changes_no_answer(
     ]
     steps += [("delete", f"new-{n}", None) for n in range(0, 30, 2)]
     loose = Story(snapshot).tell(steps)
-    monkeypatch.setattr(overlay_module, "DEAD_ROWS_KEPT", 8)
+    monkeypatch.setattr(delta_module, "DEAD_ROWS_KEPT", 8)
     tight = Story(snapshot).tell(steps)
     assert tight.view.overlay.delta.count < 40 < loose.view.overlay.delta.count
     for vector in unit(rng.normal(size=(20, WIDTH))):
@@ -190,12 +195,13 @@ def test_an_old_view_never_sees_what_came_after_it(snapshot: Snapshot) -> None:
 
 def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
     story = Story(snapshot).tell([("put", "a", HALVES)])
-    broken = Edit(snapshot, story.view.overlay, history_limit=9)
+    broken = Edit(snapshot, story.view.overlay, Feedback(WEIGHTS, 9))
     upsert = VideoUpserted(video_id="ghost", features={}, metadata={}, recorded_at=0)
-    broken.apply(upsert, np.full(WIDTH, 9, np.float32))
+    broken.apply(upsert, Fused(np.full(WIDTH, 9, np.float32), 1))
     with pytest.raises(ValueError, match="ghost-2"):
         broken.apply(
-            VideoUpserted(video_id="ghost-2", features={}, metadata={}, recorded_at=0), None
+            VideoUpserted(video_id="ghost-2", features={}, metadata={}, recorded_at=0),
+            Fused(None, 2),
         )
     story.tell([("put", "b", -HALVES)])
     vector = HALVES
@@ -203,13 +209,12 @@ def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
 
 
 def test_a_history_is_cut_to_its_limit_oldest_first(snapshot: Snapshot) -> None:
-    edit = Edit(snapshot, Overlay.empty(snapshot), history_limit=8)
+    edit = Edit(snapshot, Overlay.empty(snapshot, START), Feedback(WEIGHTS, 8))
     for row in range(50):
         edit.apply(
             InteractionRecorded(
                 user_id="new", video_id=f"video-{row:05d}", kind="view", timestamp=0, recorded_at=0
-            ),
-            None,
+            )
         )
     seen = ids_seen(View(snapshot, edit.finish(Position("1"))), "new")
     assert seen >= {f"video-{row:05d}" for row in range(42, 50)}
@@ -238,7 +243,7 @@ def test_a_list_is_filled_however_much_is_seen_or_deleted(wide: Snapshot, barred
     story.tell([("delete", name, None) for name in names[: barred // 2]])
     hidden = {VideoRow(row) for row in range(barred // 2, barred)}
     vector = np.array(wide.bundle.users[0])
-    found = pairs(story.view.retrieve(vector, 10, hidden=hidden))
+    found = pairs(story.view.retrieve(vector, 10, unwanted=hidden))
     assert len(found) == min(10, 3000 - barred)
     assert not {name for name, _ in found} & set(names[:barred])
     if barred >= 2700:
@@ -250,6 +255,6 @@ def test_the_best_thousands_may_all_be_seen(snapshot: Snapshot, wide: Snapshot) 
     vector = np.array(wide.bundle.users[1])
     order = np.argsort(-(wide.vectors @ vector))
     hidden = {VideoRow(int(row)) for row in order[:2900]}
-    view = View(wide, Overlay.empty(wide))
-    found = [candidate.row for candidate in view.retrieve(vector, 20, hidden=hidden)]
+    view = View(wide, Overlay.empty(wide, START))
+    found = [candidate.row for candidate in view.retrieve(vector, 20, unwanted=hidden)]
     assert found == order[2900:2920].tolist()
