@@ -18,9 +18,6 @@ end
 local function extent()
     local epoch, trimmed = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'trimmed'))
     if redis.call('EXISTS', KEYS[1]) == 0 then
-        if epoch then
-            redis.call('DEL', KEYS[2])
-        end
         return '', 0, 0
     end
     local told, info = redis.call('XINFO', 'STREAM', KEYS[1]), {}

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -387,14 +388,14 @@ async def test_a_wrong_password_is_unavailable_and_not_told(tmp_path: Path) -> N
         ":hunter2@host/0?ssl_ca_certs=file" + "&x=1",
         ":hunter2#x@host",
         ":hunter2@[::1",
+        "user:hunter2/word@host",  # what stands for the port here is a part of the password
     ],
 )
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
 def test_a_malformed_url_says_what_is_expected_and_no_secret(scheme: str, rest: str) -> None:
     with pytest.raises(UnsupportedEventLog, match="expected redis://") as raised:
         open_event_log(f"{scheme}://{rest}")
-    assert "hunter2" not in str(raised.value)
-    assert raised.value.__cause__ is None
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value)).replace(rest, "")
 
 
 async def test_a_server_that_does_not_speak_tls_is_unavailable(server: RedisServer) -> None:
