@@ -37,7 +37,7 @@ class EventLog(Protocol):
     """An ordered, durable list of events that several processes share.
 
     To be used from one event loop. Each call raises `EventLogUnavailable` when it cannot be served;
-    an append that raised it has recorded nothing, unless the connection broke before the answer.
+    an append that raised it has recorded nothing, unless its answer was lost or late.
     """
 
     async def append(self, events: Sequence[Event], key: WriteKey | None = None) -> Receipt:
@@ -51,7 +51,7 @@ class EventLog(Protocol):
         """
 
     async def read(self, after: Position, limit: int) -> list[Entry]:
-        """Return at most `limit` entries behind `after`, in order and without a gap.
+        """Return at most `limit` entries (1 or more) behind `after`, in order and without a gap.
 
         Raises:
             PositionTrimmed: entries behind `after` were trimmed.

@@ -395,7 +395,7 @@ async def test_a_wrong_password_is_unavailable_and_not_told(tmp_path: Path) -> N
 def test_a_malformed_url_says_what_is_expected_and_no_secret(scheme: str, rest: str) -> None:
     with pytest.raises(UnsupportedEventLog, match="expected redis://") as raised:
         open_event_log(f"{scheme}://{rest}")
-    assert "hunter2" not in "".join(traceback.format_exception(raised.value)).replace(rest, "")
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value))
 
 
 async def test_a_server_that_does_not_speak_tls_is_unavailable(server: RedisServer) -> None:
