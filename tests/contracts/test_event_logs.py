@@ -77,9 +77,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server.start()
 
 
 @pytest.fixture(params=HOMES.values(), ids=[kind.__name__ for kind in HOMES])

@@ -40,9 +40,8 @@ def anyio_backend() -> str:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of the test's own."""
-    server = RedisServer(tmp_path).start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path) as server:
+        yield server.start()
 
 
 @asynccontextmanager
@@ -140,15 +139,14 @@ async def test_a_trimmed_log_survives_a_restart(server: RedisServer, log: RedisE
 
 
 async def test_a_server_that_is_not_there_is_unavailable_until_it_comes(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path)
-    async with opened(server.url) as log:
-        await everything_is_refused(log)
-        await refusal(lambda: log.grown(START), EventLogUnavailable)
-        server.start()
-        await record(log, "a")
-        await log.grown(START)
-        assert await names(log) == "a"
-    server.kill()
+    with RedisServer(tmp_path) as server:
+        async with opened(server.url) as log:
+            await everything_is_refused(log)
+            await refusal(lambda: log.grown(START), EventLogUnavailable)
+            server.start()
+            await record(log, "a")
+            await log.grown(START)
+            assert await names(log) == "a"
 
 
 # A server that stands still
@@ -359,18 +357,17 @@ async def test_logs_with_other_prefixes_are_other_logs(server: RedisServer) -> N
 
 
 async def test_a_wrong_password_is_unavailable_and_not_told(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, "--requirepass", "p@ss/word")
-    server.password = "p@ss/word"  # noqa: S105 - of this test
-    server.start()
-    async with opened(f"redis://:hunter2@127.0.0.1:{server.port}") as log:
-        for call in (lambda: record(log, "a"), lambda: log.grown(START)):
-            said = await refusal(call, EventLogUnavailable)
-            assert "hunter2" not in said
-            assert str(server.port) in said
-    async with opened(f"redis://default:p%40ss%2Fword@127.0.0.1:{server.port}/0") as log:
-        await record(log, "a")
-        assert await names(log) == "a"
-    server.kill()
+    with RedisServer(tmp_path, "--requirepass", "p@ss/word") as server:
+        server.password = "p@ss/word"  # noqa: S105 - of this test
+        server.start()
+        async with opened(f"redis://:hunter2@127.0.0.1:{server.port}") as log:
+            for call in (lambda: record(log, "a"), lambda: log.grown(START)):
+                said = await refusal(call, EventLogUnavailable)
+                assert "hunter2" not in said
+                assert str(server.port) in said
+        async with opened(f"redis://default:p%40ss%2Fword@127.0.0.1:{server.port}/0") as log:
+            await record(log, "a")
+            assert await names(log) == "a"
 
 
 @pytest.mark.parametrize(

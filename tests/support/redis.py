@@ -36,7 +36,10 @@ def redis_binary() -> str:
 
 
 class RedisServer:
-    """A server that fsyncs each write, in `folder`; `options` as on its command line."""
+    """A server that fsyncs each write, in `folder`; `options` as on its command line.
+
+    The end of a `with` block kills it, if it runs.
+    """
 
     def __init__(self, folder: Path, *options: str) -> None:
         """Choose its port; it does not run yet."""
@@ -47,6 +50,12 @@ class RedisServer:
         self._command += ["--dir", str(folder), "--save", "", "--appendonly", "yes"]
         self._command += ["--appendfsync", "always", *options]
         self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "RedisServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     @property
     def url(self) -> str:
