@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -185,6 +186,17 @@ def test_many_may_open_a_new_log_at_once(tmp_path: Path) -> None:
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(lambda _, path=path: asyncio.run(write(path)), range(6)))
         assert asyncio.run(held(path)) == 6
+
+
+def test_a_new_log_is_opened_though_another_process_makes_it_at_this_moment(file: Path) -> None:
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    timer.start()
+    log = SqliteEventLog(str(file), poll_seconds=1)
+    timer.join()
+    other.close()
+    asyncio.run(log.close())
 
 
 # Locked, full, lost
