@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from eventlog.errors import EventLogError, EventLogUnavailable, KeyReused
 from eventlog.events import Event, encode
 from eventlog.log import KEY_SECONDS, Entry, Extent, Receipt, WriteKey
-from eventlog.position import Place, Position
+from eventlog.position import Place, Position, place_of
 from eventlog.sqlite_file import SqliteFile
 
 T = TypeVar("T")
@@ -130,9 +130,10 @@ class SqliteEventLog:
         query = "SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?"
         # One transaction: what was trimmed and what is there belong together.
         with self._reader.transaction("BEGIN") as connection:
+            # First of all the events: a file without them is damaged, not another log.
+            rows = connection.execute(query, (place_of(after).number, limit)).fetchall()
             extent = _extent(connection)
-            number = extent.readable_from(after)
-            rows = connection.execute(query, (number, limit)).fetchall()
+            extent.readable_from(after)
         extent.refuse_gap(after, [place for place, _ in rows])
         return [Entry(Place(extent.epoch, place).position, payload) for place, payload in rows]
 

@@ -146,8 +146,7 @@ def _unreadable(view: View | None) -> int:
 
 def _unfit(view: View) -> str:
     unreadable = view.overlay.unreadable
-    first = min(unreadable, key=lambda video_id: (unreadable[video_id], video_id))
     return (
         f"its network takes {dict(view.snapshot.manifest.modalities)} and cannot read the features "
-        f"of {len(unreadable)} videos of the event log, {first!r} for one"
+        f"of {len(unreadable)} videos of the event log, the first at {min(unreadable.values())}"
     )

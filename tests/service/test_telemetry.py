@@ -157,7 +157,7 @@ def test_the_log_holds_no_ids_and_nothing_that_was_sent(
         other.execute("ALTER TABLE away RENAME TO events")
         other.commit()
     other.close()
-    eventually(lambda: "event passed over" in logged.getvalue())
+    eventually(lambda: "event quarantined" in logged.getvalue())
     assert not [secret for secret in SECRETS if secret in logged.getvalue()]
 
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -152,6 +153,13 @@ class Api:
         """Put events into the log without asking the service."""
         receipt: Receipt = self._wait(self.services.event_log.append(events))
         return receipt.position
+
+    def append_raw(self, *payloads: bytes) -> None:
+        """Put rows into a SQLite log behind the back of the service."""
+        file = self.settings.event_log.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+            rows = [(payload,) for payload in payloads]
+            connection.executemany("INSERT INTO events (payload) VALUES (?)", rows)
 
     def hide(self, video_id: str, state: str = "hidden") -> httpx.Response:
         """Hide a video, or make it `live` again."""

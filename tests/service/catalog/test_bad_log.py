@@ -28,7 +28,7 @@ BAD = {
     "text": "text",
     "a number": 7,
     "cut short": msgspec.msgpack.encode(GOOD)[:-9],
-    "of tomorrow": msgspec.msgpack.encode({"type": "video_hidden", "video_id": "x"}),
+    "of tomorrow": msgspec.msgpack.encode({"type": "video_cut", "video_id": "x"}),
     "half a float": msgspec.msgpack.encode({**GOOD, "features": {"visual": VISUAL[:-1]}}),
     "another width": msgspec.msgpack.encode({**GOOD, "features": {"visual": VISUAL[:-4]}}),
     "not finite": msgspec.msgpack.encode(

@@ -165,7 +165,7 @@ def test_arrivals_are_fused_again_by_the_network_of_a_new_bundle(
 ) -> None:
     api.put_video("arrival", 3)
     api.delete_video("video-00001")
-    api.watch("user-00000", "arrival")
+    api.watch("nobody", "arrival")
     before = api.services.catalog.view
     add(bundles, newer)
     eventually(lambda: api.model()["bundle_id"] == newer.name)
@@ -180,7 +180,7 @@ def test_arrivals_are_fused_again_by_the_network_of_a_new_bundle(
         before.snapshot.fuser.fuse([given]), after.snapshot.fuser.fuse([given])
     )
     assert api.get("/v1/videos/video-00001").status_code == 404
-    shown = {place["video_id"] for place in api.recommend("user-00000", 500)}
+    shown = {place["video_id"] for place in api.recommend("nobody", 500)}
     assert "arrival" not in shown
 
 

@@ -70,7 +70,7 @@ def test_weights_of_another_network_are_refused(bundles: Path, tmp_path: Path) -
 @pytest.mark.parametrize("position", ["1", "1-0", "not a position"])
 def test_a_position_of_another_log_is_refused(bundles: Path, tmp_path: Path, position: str) -> None:
     rewrite(bundles, log_position=position)
-    assert "no position of the event log" in refusal(bundles, tmp_path)
+    assert "no position of an event log" in refusal(bundles, tmp_path)
 
 
 def test_the_log_is_read_from_the_position_that_training_had_read(

@@ -39,7 +39,8 @@ STEPS = st.lists(
     max_size=40,
 )
 Row = NDArray[np.float32]
-WEIGHTS = dict.fromkeys(KINDS, 1.0)
+# Interactions that say nothing: what they do to vectors is told in test_feedback.
+WEIGHTS = dict.fromkeys(KINDS, 0.0)
 HALVES: Row = np.full(WIDTH, 0.5, np.float32)
 
 

@@ -39,11 +39,13 @@ def test_a_video_seen_in_training_is_never_recommended(api: Api) -> None:
 
 @pytest.mark.parametrize("user", ["user-00000", "nobody"])
 def test_a_video_is_gone_from_the_very_next_list_once_it_is_seen(api: Api, user: str) -> None:
-    before = ids(api.recommend(user, 500))
-    for place, video in enumerate(before[:25]):
-        assert api.watch(user, str(video)).status_code == 202
-        assert ids(api.recommend(user, 500)) == before[place + 1 :]
-        assert len(api.recommend(user, 10)) == min(10, len(before) - place - 1)
+    left = set(ids(api.recommend(user, 500)))
+    while len(left) > 5:
+        video = str(api.recommend(user, 1)[0]["video_id"])
+        assert api.watch(user, video).status_code == 202
+        left.remove(video)
+        assert set(ids(api.recommend(user, 500))) == left
+        assert len(api.recommend(user, 10)) == min(10, len(left))
 
 
 def test_who_has_seen_everything_gets_an_empty_list(api: Api) -> None:
