@@ -167,7 +167,7 @@ def test_erasing_a_viewer_undoes_what_they_did_to_an_arrival(snapshot: Snapshot)
     one, two = (told(snapshot, events, content) for events in (before, [*before, *erased]))
     rows = [view.row(VideoId("new")) for view in (one, two)]
     vectors = [v.vectors(np.array([row]))[0] for v, row in zip((one, two), rows, strict=True)]
-    assert np.allclose(*vectors, atol=1e-6)
+    assert np.allclose(vectors[0], vectors[1], atol=1e-6)
     assert one.overlay.gained == two.overlay.gained
 
 
@@ -188,7 +188,7 @@ def test_an_arrival_that_many_like_overtakes_what_was_popular(snapshot: Snapshot
 def test_a_deleted_arrival_comes_back_without_its_past(snapshot: Snapshot) -> None:
     content = unit([[1, 1, 0, 0, 0, 0, 0, 1]])[0]
     liked = [arrival("new"), *met("user-00000", "like", "new")]
-    again = [VideoDeleted(video_id="new", recorded_at=0), arrival("new")]
+    again: list[Event] = [VideoDeleted(video_id="new", recorded_at=0), arrival("new")]
     view = told(snapshot, [*liked, *again], content)
     row = view.row(VideoId("new"))
     assert row is not None
