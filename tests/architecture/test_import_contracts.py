@@ -11,19 +11,24 @@ from tests.support.commands import run
 from tests.support.source import ROOMS, ROOT, imported_modules, parse, python_files
 
 TORCH_FILE = ROOT / "service/catalog/fusing.py"
-ROOMS_APART = "service and training stand on models and never see each other"
-INNER_ORDER = "inside the service: api, then recommend, then catalog, then eventlog"
+ROOMS_APART = "service and training stand on models and the event log and never see each other"
+INNER_ORDER = "inside the service: api, then recommend, then catalog"
 BUNDLE = "the bundle format never needs torch, faiss or a web framework"
-NO_HTTP = "models and training know nothing of HTTP or Redis"
+NO_HTTP = "models and training know nothing of HTTP, and of Redis only through the event log"
+REDIS = "only eventlog.redis speaks to Redis"
+LOG = "the event log knows nothing of networks or arrays"
 HTTP = "only service.api speaks HTTP"
 TORCH = "only service.catalog.fusing runs the fusion network"
 PLANTED = [
     ("service/settings.py", "import training.loop", ROOMS_APART),
     ("training/loop.py", "import service.errors", ROOMS_APART),
     ("models/fusion.py", "import training.errors", ROOMS_APART),
-    ("eventlog/log.py", "import service.catalog.view", INNER_ORDER),
+    ("eventlog/log.py", "import service.catalog.view", ROOMS_APART),
+    ("service/catalog/view.py", "import service.recommend.recommender", INNER_ORDER),
+    ("eventlog/position.py", "import numpy", LOG),
     ("models/bundle/reader.py", "import torch", BUNDLE),
-    ("training/export.py", "import redis", NO_HTTP),
+    ("training/export.py", "import fastapi", NO_HTTP),
+    ("training/export.py", "import redis", REDIS),
     ("service/catalog/view.py", "import fastapi", HTTP),
     ("service/recommend/recommender.py", "import torch", TORCH),
 ]
