@@ -72,6 +72,7 @@ def export(
         seen_starts=seen.starts,
         seen_videos=seen.videos,
         popularity=dataset.popularity,
+        activity=np.bincount(dataset.train.users, minlength=dataset.users).astype(np.int64),
         feature_digests=_digests(dataset),
         dataset=dataset.name,
         git_revision=_git_revision(),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 CURRENT: Final = "CURRENT"
 LOCK: Final = ".lock"

@@ -21,7 +21,14 @@ Mask = NDArray[np.bool_]
 # What a reader relies on in the tensor files it reads itself.
 TENSORS: Final[dict[str, dict[str, type]]] = {
     layout.VECTORS: {"users": np.float32, "videos": np.float32},
-    layout.SEEN: dict.fromkeys(("starts", "videos", "popularity", "feature_digests"), np.int64),
+    layout.SEEN: {
+        "starts": np.int64,
+        "videos": np.int64,
+        "popularity": np.int64,
+        "activity": np.int64,
+        "feature_digests": np.int64,
+        "hidden": np.bool_,
+    },
 }
 
 
@@ -31,10 +38,7 @@ LENGTH_SLACK: Final = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`).
-
-    `hidden: (V,)` is False throughout where the bundle names no hidden videos.
-    """
+    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`)."""
 
     folder: Path
     manifest: Manifest
@@ -45,6 +49,7 @@ class Bundle:
     seen_starts: Rows
     seen_videos: Rows
     popularity: Rows
+    activity: Rows
     feature_digests: Rows
     hidden: Mask
     metadata: list[dict[str, Any]]
@@ -114,7 +119,8 @@ def read_bundle(folder: Path) -> Bundle:
         seen_videos=tensors[layout.SEEN]["videos"],
         popularity=tensors[layout.SEEN]["popularity"],
         feature_digests=tensors[layout.SEEN]["feature_digests"],
-        hidden=_hidden(tensors[layout.SEEN], folder / layout.SEEN, manifest),
+        hidden=tensors[layout.SEEN]["hidden"],
+        activity=tensors[layout.SEEN]["activity"],
         metadata=_read_metadata(folder, manifest),
     )
     _verify_shapes(bundle)
@@ -204,17 +210,6 @@ def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _hidden(seen: dict[str, NDArray[Any]], file: Path, manifest: Manifest) -> Mask:
-    """Return which videos are hidden; bundles of before there was hiding name none."""
-    hidden = seen.get("hidden")
-    if hidden is None:
-        hidden = np.zeros(manifest.videos, np.bool_)
-        hidden.flags.writeable = False
-    if hidden.dtype != np.bool_ or hidden.shape != (manifest.videos,):
-        raise CorruptBundle(file, f"hidden is not ({manifest.videos},) of bool")
-    return hidden
-
-
 def _read_ids(file: Path, count: int) -> list[str]:
     try:
         ids = msgspec.json.decode(file.read_bytes(), type=list[str])
@@ -262,9 +257,11 @@ def _verify_shapes(bundle: Bundle) -> None:
 def _verify_seen(bundle: Bundle) -> None:
     manifest, file = bundle.manifest, bundle.folder / layout.SEEN
     starts, rows = bundle.seen_starts, bundle.seen_videos
-    for name in ("popularity", "feature_digests"):
-        if getattr(bundle, name).shape != (manifest.videos,):
-            raise CorruptBundle(file, f"{name} is not ({manifest.videos},)")
+    counts = {"popularity": manifest.videos, "activity": manifest.users}
+    counts |= {"feature_digests": manifest.videos, "hidden": manifest.videos}
+    for name, count in counts.items():
+        if getattr(bundle, name).shape != (count,):
+            raise CorruptBundle(file, f"{name} is not ({count},)")
     if starts.shape != (manifest.users + 1,) or rows.ndim != 1:
         raise CorruptBundle(
             file, f"starts is {starts.shape}, expected ({manifest.users + 1},); videos {rows.shape}"

@@ -39,10 +39,10 @@ class BundleContent:
     """All that goes into a bundle.
 
     `users: (U, D)`, `videos: (V, D)` float32, of unit length; `seen_starts: (U + 1,)`
-    and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` counts
-    training interactions; `feature_digests: (V,)` tell the features of each video (see
-    `models.bundle.digest`); `hidden: (V,)` says which videos not to recommend to anybody, None that
-    there are none; `index` is the serialised FAISS index.
+    and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` and
+    `activity: (U,)` count training interactions; `feature_digests: (V,)` tell the features of each
+    video (see `models.bundle.digest`); `hidden: (V,)` says which videos not to recommend to
+    anybody; `index` is the serialised FAISS index.
     """
 
     user_ids: list[str]
@@ -57,14 +57,15 @@ class BundleContent:
     seen_starts: Rows
     seen_videos: Rows
     popularity: Rows
+    activity: Rows
     feature_digests: Rows
+    hidden: Mask
     dataset: str
     git_revision: str
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     metadata: list[dict[str, Any]] = field(default_factory=list)
     log_position: str | None = None
-    hidden: Mask | None = None
 
 
 def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) -> str:
@@ -134,11 +135,11 @@ def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
             "starts": content.seen_starts,
             "videos": content.seen_videos,
             "popularity": content.popularity,
+            "activity": content.activity,
+            "hidden": content.hidden,
             "feature_digests": content.feature_digests,
         },
     }
-    if content.hidden is not None:
-        groups[layout.SEEN] = {**groups[layout.SEEN], "hidden": content.hidden}
     for name, tensors in groups.items():
         save_file({key: np.ascontiguousarray(a) for key, a in tensors.items()}, folder / name)
     (folder / layout.USERS).write_text(json.dumps(content.user_ids, ensure_ascii=False), "utf-8")

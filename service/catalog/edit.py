@@ -212,7 +212,7 @@ class Edit:
         row = self._snapshot.user_row(user_id)
         if now == before or live is None or live.trained is not None:
             return
-        if row is None or user_id in self._erased:
+        if row is None or user_id in self._erased or not self._snapshot.bundle.activity[row]:
             return
         warmth = self._warmth.get(video_id)
         if warmth is None:

@@ -35,8 +35,7 @@ class Snapshot:
         # Worked out here, lest the first request pay for it.
         # `popular: (V,)` are all rows, most training interactions first, ties by row.
         self.popular: Rows = np.argsort(-bundle.popularity, kind="stable")
-        trained = np.diff(bundle.seen_starts) > 0
-        self.geometry = survey(bundle.users[trained], bundle.videos)
+        self.geometry = survey(bundle.users[bundle.activity > 0], bundle.videos)
 
     @property
     def bundle_id(self) -> str:

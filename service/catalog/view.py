@@ -121,9 +121,11 @@ class View:
         return self.snapshot.user_vector(row) if known else None  # type: ignore[arg-type] # known
 
     def trained_interactions(self, user_id: UserId) -> int:
-        """Return how many videos a user met in training."""
+        """Return how many interactions a user's vector was trained with; 0 for a stranger."""
         row = self.snapshot.user_row(user_id)
-        return 0 if row is None or user_id in self.overlay.erased else len(self.snapshot.seen(row))
+        if row is None or user_id in self.overlay.erased:
+            return 0
+        return int(self.snapshot.bundle.activity[row])
 
     def experience(self, user_id: UserId) -> Experience:
         """Return what the user met of late, as these videos stand now."""

@@ -39,6 +39,8 @@ def content(videos: int = 3, **changed: object) -> BundleContent:
         seen_starts=np.array([0, 2, 3]),
         seen_videos=np.array([0, 2, 1]),
         popularity=np.arange(videos),
+        activity=np.array([2, 1]),
+        hidden=np.zeros(videos, np.bool_),
         feature_digests=np.arange(videos) - 1,
         dataset="planted",
         git_revision="unknown",
@@ -62,6 +64,7 @@ def test_every_array_comes_back_as_it_was(tmp_path: Path) -> None:
         "seen_starts",
         "seen_videos",
         "popularity",
+        "activity",
         "feature_digests",
     ):
         expected, array = getattr(given_, name), getattr(found, name)
@@ -111,15 +114,6 @@ def test_what_is_hidden_comes_back(hidden: list[bool], tmp_path: Path) -> None:
     assert found.hidden.dtype == np.bool_
     assert found.hidden.tolist() == hidden
     assert is_mapped(found.hidden)
-
-
-def test_a_bundle_that_tells_nothing_hidden_hides_nothing(tmp_path: Path) -> None:
-    found = read_bundle(tmp_path / write_bundle(tmp_path, content(), created_at=NOON))
-    assert "hidden" not in found.manifest.tensors[layout.SEEN]
-    assert found.hidden.dtype == np.bool_
-    assert found.hidden.tolist() == [False, False, False]
-    with pytest.raises(ValueError, match="read-only"):
-        found.hidden[0] = True
 
 
 def test_without_metadata_every_video_has_an_empty_one(tmp_path: Path) -> None:
