@@ -63,6 +63,8 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that the next step depends on: tensors, and what JSON can hold."""
         tensors = {"torch_rng": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            tensors["cuda_rng"] = torch.cuda.get_rng_state(self._device)
         for place, parameter in enumerate(self._parameters):
             tensors[f"parameter.{place}"] = parameter.detach()
             tensors[f"average.{place}"] = self._averages[place]
@@ -73,6 +75,8 @@ class Trainer:
     def restore(self, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
         """Put a `state` in place: what follows is what would have followed then."""
         torch.set_rng_state(tensors["torch_rng"])
+        if self._device.type == "cuda" and "cuda_rng" in tensors:
+            torch.cuda.set_rng_state(tensors["cuda_rng"], self._device)
         self._rng.bit_generator.state = rest["numpy_rng"]
         self._steps = rest["steps"]
         for place, parameter in enumerate(self._parameters):
