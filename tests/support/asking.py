@@ -1,0 +1,44 @@
+"""What is asked of a replica, in this process or another, to tell whether it is like the others."""
+
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+import httpx
+
+from tests.support.server import Api, segment
+
+Asked = Api | httpx.Client
+
+# Trained users, one who came with the log, one whom nobody knows.
+USERS: Final = ("user-00000", "user-00007", "newcomer", "stranger")
+VIDEOS: Final = ("video-00000", "video-00031", "a", "b/c")
+
+
+# A client reads a list of authorities in 30 ms, more than an answer takes; nobody here needs them.
+_TRUSTING_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def asking(url: str) -> httpx.Client:
+    """Return a client of the service at `url`, for a `with` block."""
+    return httpx.Client(base_url=url, timeout=20, verify=_TRUSTING_NOBODY)
+
+
+def paths(users: Sequence[str] = USERS, videos: Sequence[str] = VIDEOS) -> list[str]:
+    """Return the lists of `users` and those of videos like `videos`, short ones and whole ones."""
+    asked = [f"/v1/users/{segment(user)}/recommendations" for user in users]
+    asked += [f"/v1/videos/{segment(video)}/similar" for video in videos]
+    known = [f"/v1/videos/{segment(video)}" for video in videos]
+    return [*(f"{path}?k={k}" for path in asked for k in (3, 500)), *known]
+
+
+def answers(replica: Asked, position: str | None = None) -> dict[str, bytes]:
+    """Return the bytes of every list, a video's state or that it is unknown, from `position` on."""
+    found = {}
+    for path in paths():
+        given = "" if position is None else f"{'&' if '?' in path else '?'}min_position={position}"
+        response = replica.request("GET", path + given)
+        assert response.status_code in {200, 404}, response.text
+        assert "x-degraded" not in response.headers, response.headers
+        found[path] = response.content
+    return found
