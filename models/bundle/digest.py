@@ -26,7 +26,7 @@ def feature_digests(rows: NDArray[Any], widths: Mapping[str, int]) -> list[int]:
         block = plain[:, start : start + widths[modality]]
         start += widths[modality]
         raw = memoryview(block.tobytes())
-        blocks.append((modality.encode(), block.any(axis=1).tolist(), raw, 4 * block.shape[1]))
+        blocks.append((modality.encode(), np.any(block, axis=1).tolist(), raw, 4 * block.shape[1]))
     digests = []
     for row in range(len(plain)):
         digest = hashlib.sha256()

@@ -1,7 +1,7 @@
 """Turns log entries into the next view: decodes, fuses, applies. Knows no bundle but the view's."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -9,10 +9,10 @@ import structlog
 
 from eventlog.events import Event, VideoUpserted, decode
 from eventlog.log import Entry
-from models.bundle.digest import feature_digest
+from models.bundle.digest import feature_digests
 from models.ids import VideoId
-from models.modality import in_order
 from service.catalog.edit import Edit, Feedback, Fused
+from service.catalog.fusing import FLOAT32_BYTES, Fuser
 from service.catalog.index import Floats
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
@@ -20,13 +20,11 @@ from service.telemetry import Telemetry
 
 log = structlog.get_logger()
 
-FLOAT32_BYTES: Final = 4
-
 
 class _Upsert(NamedTuple):
-    """Features of an upsert, or why this bundle's network cannot read them."""
+    """Features of an upsert, joined: (F,), or why this bundle's network cannot read them."""
 
-    features: dict[str, Floats]
+    features: Floats
     feature_digest: int
     fault: str
 
@@ -66,11 +64,14 @@ class Replay:
 
     def _apply(self, view: View, entries: list[Entry]) -> Applied:
         decoded = [(entry, *_decoded(entry)) for entry in entries]
-        upserts = {
-            place: _read(event, view.snapshot)
-            for place, (_, event, _) in enumerate(decoded)
-            if isinstance(event, VideoUpserted)
-        }
+        upserts = _read(
+            {
+                p: event
+                for p, (_, event, _) in enumerate(decoded)
+                if isinstance(event, VideoUpserted)
+            },
+            view.snapshot.fuser,
+        )
         fused = self._fuse(view, decoded, upserts)
 
         def change(edit: Edit) -> None:
@@ -110,7 +111,8 @@ class Replay:
                 wanted[place] = upsert
         if wanted:
             with self._telemetry.fusion_seconds.time():
-                vectors = view.snapshot.fuser.fuse([upsert.features for upsert in wanted.values()])
+                rows = np.stack([upsert.features for upsert in wanted.values()])
+                vectors = view.snapshot.fuser.fuse_rows(rows)
             for (place, upsert), vector in zip(wanted.items(), vectors, strict=True):
                 fused[place] = Fused(vector, upsert.feature_digest)
         return fused
@@ -131,16 +133,23 @@ def _decoded(entry: Entry) -> tuple[Event | None, str]:
         return None, str(error)
 
 
-def _read(event: VideoUpserted, snapshot: Snapshot) -> _Upsert:
+def _read(events: dict[int, VideoUpserted], fuser: Fuser) -> dict[int, _Upsert]:
+    rows, readable = fuser.join([event.features for event in events.values()])
+    digests = feature_digests(rows, fuser.widths)
+    return {
+        place: _Upsert(row, digest, "" if fine else _fault_in(event, fuser))
+        for (place, event), row, digest, fine in zip(
+            events.items(), rows, digests, readable.tolist(), strict=True
+        )
+    }
+
+
+def _fault_in(event: VideoUpserted, fuser: Fuser) -> str:
     if any(len(raw) % FLOAT32_BYTES for raw in event.features.values()):
-        return _Upsert({}, 0, "features are no whole float32 numbers")
-    features = {name: np.frombuffer(raw, dtype="<f4") for name, raw in event.features.items()}
-    faults = snapshot.fuser.faults_in(features)
-    if faults:
-        told = "; ".join(f"{field} {fault}".strip() for field, fault in faults)
-        return _Upsert({}, 0, f"features do not fit the bundle's network: {told}")
-    known = {name: features[name] for name in in_order(features)}
-    return _Upsert(features, feature_digest(known), "")
+        return "features are no whole float32 numbers"
+    faults = fuser.faults([event.features])[0]
+    told = "; ".join(f"{field} {fault}".strip() for field, fault in faults)
+    return f"features do not fit the bundle's network: {told}"
 
 
 def _is_trained(snapshot: Snapshot, video_id: VideoId, upsert: _Upsert) -> bool:
