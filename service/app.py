@@ -9,10 +9,11 @@ from fastapi import Depends, FastAPI
 
 from eventlog.log import open_event_log
 from service.api import interactions, operations, recommendations, users, videos
+from service.api.decoding import body_schemas
 from service.api.dependencies import Services, refuse_stray_query
 from service.api.middleware import BodyLimit, EncodedPath, RequestMetrics
 from service.api.problems import add_problem_handlers
-from service.api.schemas import BatchVideo, Problem
+from service.api.schemas import Problem
 from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
 from service.catalog.loading import Loader
@@ -68,19 +69,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(EncodedPath)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestMetrics, telemetry=telemetry)
-    _describe_batch(app)
+    _describe_bodies(app)
     return app
 
 
-def _describe_batch(app: FastAPI) -> None:
-    """Put the schema of a batch's videos into OpenAPI: checked one by one, no route names it."""
+def _describe_bodies(app: FastAPI) -> None:
+    """Put the schemas of bodies that routes read by themselves into OpenAPI."""
     generate = app.openapi
 
     def openapi() -> dict[str, object]:
         document = generate()
-        schema = BatchVideo.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
-        document["components"]["schemas"]["BatchVideo"] = schema
+        document["components"]["schemas"].update(body_schemas())
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Header, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from eventlog.errors import EventLogUnavailable
 from eventlog.events import Event
@@ -123,9 +124,21 @@ async def require_json(request: Request) -> None:
     is_json = kind == "application/json" or (
         kind.startswith("application/") and kind.endswith("+json")
     )
-    if not is_json and await request.body():
+    if not is_json and await body_of(request):
         came = f"got {kind[:80]!r}" if kind else "got none"
         raise HTTPException(415, f"expected a body of content-type application/json, {came}")
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        HTTPException: 400, the client went away, or sent more than is allowed.
+    """
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "There was an error reading the body") from None
 
 
 async def _write_key(
@@ -142,7 +155,7 @@ async def _write_key(
 ) -> WriteKey | None:
     if idempotency_key is None:
         return None
-    said = (request.method.encode(), request.scope["raw_path"], await request.body())
+    said = (request.method.encode(), request.scope["raw_path"], await body_of(request))
     return WriteKey(idempotency_key, digest_of(*said))
 
 

@@ -1,25 +1,24 @@
 """Videos: add or replace, read, delete. A write is in the event log before it is answered."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
 
-import numpy as np
-from fastapi import APIRouter, Body, Depends, Response
-from pydantic import TypeAdapter, ValidationError
+from fastapi import APIRouter, Depends, Request, Response
 
 from eventlog.events import Event, VideoDeleted, VideoHidden, VideoShown, VideoUpserted
 from models.ids import VideoId
+from service.api.decoding import Refused, SentVideo, json_body, read_batch, read_video
 from service.api.dependencies import (
     ServicesDep,
     VideoIdDep,
     ViewDep,
     WriteKeyDep,
+    body_of,
     require_json,
 )
-from service.api.problems import describe_faults, list_faults
+from service.api.problems import list_faults
 from service.api.schemas import (
     BatchReply,
     BatchResult,
-    BatchVideo,
     Problem,
     VideoBatch,
     VideoBody,
@@ -32,48 +31,42 @@ from service.catalog.view import View
 from service.errors import InvalidInput, UnknownVideo
 
 router = APIRouter(prefix="/v1", tags=["videos"])
-batch_video = TypeAdapter(BatchVideo)
 
 
 @router.put(
     "/videos/{video_id}",
     responses={201: {"model": VideoWritten}},
     dependencies=[Depends(require_json)],
+    openapi_extra=json_body(VideoBody),
 )
 async def put_video(
     video_id: VideoIdDep,
-    body: Annotated[VideoBody, Body()],
+    request: Request,
     services: ServicesDep,
     key: WriteKeyDep,
     response: Response,
 ) -> VideoWritten:
     """Add a video (201) or replace it (200); it is recommendable here before the answer is sent."""
+    sent = await services.in_worker(read_video, await body_of(request), video_id)
     view = services.catalog.view
-    event = _upsert(view, video_id, body, now=services.clock())
+    faults = view.snapshot.fuser.faults([sent.features])[0]
+    if faults:
+        raise InvalidInput(_named(faults, "body.features"))
     response.status_code = 200 if view.row(video_id) is not None else 201
-    position = await services.record([event], key, response)
+    position = await services.record([_upsert(sent, services.clock())], key, response)
     return VideoWritten(video_id=video_id, position=position)
 
 
-@router.post("/videos:batch", dependencies=[Depends(require_json)])
+@router.post(
+    "/videos:batch", dependencies=[Depends(require_json)], openapi_extra=json_body(VideoBatch)
+)
 async def post_videos(
-    body: VideoBatch, services: ServicesDep, key: WriteKeyDep, response: Response
+    request: Request, services: ServicesDep, key: WriteKeyDep, response: Response
 ) -> BatchReply:
     """Add or replace many videos: good ones are recorded together, each bad one told by itself."""
+    sent = await services.in_worker(read_batch, await body_of(request))
     view, now = services.catalog.view, services.clock()
-    results: list[BatchResult] = []
-    events: list[Event] = []
-    known: set[str] = set()
-    for place, raw in enumerate(body.videos):
-        try:
-            video = batch_video.validate_python(raw)
-            events.append(_upsert(view, VideoId(video.video_id), video, now=now))
-        except (ValidationError, InvalidInput) as error:
-            results.append(_refusal(place, raw, error))
-            continue
-        known_before = video.video_id in known or view.row(VideoId(video.video_id)) is not None
-        known.add(video.video_id)
-        results.append(BatchResult(video_id=video.video_id, status=200 if known_before else 201))
+    results, events = await services.in_worker(_results, view, sent, now)
     if events:
         position = await services.record(events, key, response)
         for result in results:
@@ -120,25 +113,45 @@ async def patch_video(  # noqa: PLR0917 - FastAPI hands in what it reads
     return VideoWritten(video_id=video_id, position=await services.record([event], key, response))
 
 
-def _upsert(view: View, video_id: VideoId, body: VideoBody, *, now: float) -> VideoUpserted:
-    features = {name: np.array(row, dtype="<f4") for name, row in body.features.items()}
-    faults = view.snapshot.fuser.faults_in({str(name): row for name, row in features.items()})
-    if faults:
-        named = [(".".join(filter(None, ["body.features", field])), text) for field, text in faults]
-        raise InvalidInput(named)
+def _results(
+    view: View, sent: Sequence[SentVideo | Refused], now: float
+) -> tuple[list[BatchResult], list[Event]]:
+    """Return what becomes of each video that was `sent`, and what to record of them."""
+    good = [one.features for one in sent if isinstance(one, SentVideo)]
+    faults = iter(view.snapshot.fuser.faults(good))
+    results: list[BatchResult] = []
+    events: list[Event] = []
+    known: set[str] = set()
+    for place, one in enumerate(sent):
+        if isinstance(one, Refused):
+            results.append(_refusal(place, one.video_id, one.errors))
+            continue
+        unfit = next(faults)
+        if unfit:
+            errors = list_faults(InvalidInput(_named(unfit, "body.features")))
+            results.append(_refusal(place, one.video_id, errors))
+            continue
+        known_before = one.video_id in known or view.row(VideoId(one.video_id)) is not None
+        known.add(one.video_id)
+        events.append(_upsert(one, now))
+        results.append(BatchResult(video_id=one.video_id, status=200 if known_before else 201))
+    return results, events
+
+
+def _upsert(sent: SentVideo, now: float) -> VideoUpserted:
     return VideoUpserted(
-        video_id=video_id,
-        features={name: values.tobytes() for name, values in features.items()},
-        metadata=body.metadata.model_dump(exclude_none=True),
+        video_id=sent.video_id,
+        features=sent.features,
+        metadata=sent.metadata,
         recorded_at=now,
     )
 
 
-def _refusal(place: int, raw: Any, error: ValidationError | InvalidInput) -> BatchResult:
-    if isinstance(error, InvalidInput):
-        errors = list_faults(error)
-    else:
-        errors = describe_faults(error.errors(include_url=False, include_context=False))
+def _named(faults: Sequence[tuple[str, str]], place: str) -> list[tuple[str, str]]:
+    return [(".".join(filter(None, [place, field])), fault) for field, fault in faults]
+
+
+def _refusal(place: int, video_id: str | None, errors: list[dict[str, str]]) -> BatchResult:
     first = errors[0]
     problem = Problem(
         title="Invalid input",
@@ -146,7 +159,4 @@ def _refusal(place: int, raw: Any, error: ValidationError | InvalidInput) -> Bat
         detail=f"body.videos.{place}: {first['field']}: {first['expected']}",
         errors=errors,
     )
-    named = raw.get("video_id") if isinstance(raw, dict) else None
-    # Text that could not be sent back (a lone surrogate, say) is left out.
-    video_id = named[:512] if isinstance(named, str) and named.isprintable() else None
     return BatchResult(video_id=video_id, status=422, problem=problem)
