@@ -13,7 +13,7 @@ import structlog
 
 from eventlog.errors import EventLogUnavailable, EventsLost
 from eventlog.log import EventLog
-from eventlog.position import START, Position
+from eventlog.position import Position
 from service.catalog.loading import READ_LIMIT, Loader
 from service.catalog.replay import Replay
 from service.catalog.store import Catalog
@@ -114,7 +114,12 @@ class Follower:
                     view = await self._advance(view)
         except EventsLost as error:
             await self._lose(str(error))
-        await self._until_more(view.position if view is not None else START)
+        if view is None or self._catalog.lost:
+            # Until another view is made there is nothing to follow; a log that has entries would
+            # say so at once, again and again.
+            await self._nudged.wait()
+        else:
+            await self._until_more(view.position)
 
     async def _advance(self, view: View) -> View:
         while True:

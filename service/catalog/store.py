@@ -56,7 +56,7 @@ class Catalog:
             suffered.append("the current bundle cannot be used, serving the last good one")
         if self._loss:
             suffered.append("events were lost, answers may be wrong")
-        elif self._log_fault:
+        elif self._log_fault or not self._caught_up:
             suffered.append("the event log cannot be read, answers may be out of date")
         return "; ".join(suffered)
 
