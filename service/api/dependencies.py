@@ -73,7 +73,8 @@ class Services:
         return position
 
 
-def get_services(request: Request) -> Services:
+# Async, all of them: FastAPI sends plain functions to a thread, half a millisecond away.
+async def get_services(request: Request) -> Services:
     """Return the services that the lifespan has opened."""
     services: Services = request.app.state.services
     return services
@@ -82,7 +83,7 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def refuse_stray_query(request: Request) -> None:
+async def refuse_stray_query(request: Request) -> None:
     """Refuse query parameters that the route does not know, or that come twice.
 
     Raises:
@@ -174,13 +175,13 @@ def _checked_id(field: str, encoded: str) -> str:
     return text
 
 
-def _video_id(
+async def _video_id(
     video_id: Annotated[str, Path(description="The id, percent-encoded (slashes too).")],
 ) -> VideoId:
     return VideoId(_checked_id("path.video_id", video_id))
 
 
-def _user_id(
+async def _user_id(
     user_id: Annotated[str, Path(description="The id, percent-encoded (slashes too).")],
 ) -> UserId:
     return UserId(_checked_id("path.user_id", user_id))
