@@ -138,6 +138,7 @@ class Follower:
     async def _until_more(self, position: Position) -> None:
         if self._growth is None or self._growth.done():
             self._growth = asyncio.create_task(self._event_log.grown(position))
+            self._growth.add_done_callback(_look_at)
         nudge = asyncio.create_task(self._nudged.wait())
         try:
             # The log's own call is never cancelled for a nudge: it may hold a connection.
@@ -205,3 +206,9 @@ class Follower:
 
     async def _in_publisher(self, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._publisher, call, *args)
+
+
+def _look_at(growth: asyncio.Task[None]) -> None:
+    """Spare asyncio a complaint of a failure nobody waits for: reading fails too, and tells."""
+    if not growth.cancelled():
+        growth.exception()

@@ -96,7 +96,8 @@ class Service:
 
     def degraded(self) -> str:
         """What answers suffer from, they say."""
-        return self.recommended().headers.get("x-degraded", "")
+        told: str = self.recommended().headers.get("x-degraded", "")
+        return told
 
     def unready(self) -> str:
         """Why it wants no traffic; empty if it does."""
@@ -170,12 +171,34 @@ def test_a_write_sent_again_to_a_redis_that_stood_still_is_recorded_once(
     assert service.errors("append") == 1
     eventually(lambda: "out of date" in service.degraded())
     redis.signal(signal.SIGCONT)
-    again = eventually(lambda: (r := service.put("late", key="once")).is_success and r)
     eventually(lambda: not service.degraded())
+    again = service.put("late", key="once")
+    assert again.is_success
     # It may have been recorded by the first request, whose answer never came; never twice.
     assert redis.ask("XLEN", STREAM) == 2
     assert again.json()["position"].endswith("2")
     assert service.videos() == TRAINED + 2
+
+
+def test_a_read_of_what_it_cannot_have_read_is_refused_in_time_and_says_where_it_is(
+    service: Service, redis: RedisServer
+) -> None:
+    here = service.put("c").json()["position"]
+    redis.signal(signal.SIGSTOP)
+    ahead = Place(place_of(here).epoch, 3).position
+    began = time.monotonic()
+    response = service.get_at(ahead)
+    assert 1.9 < time.monotonic() - began < 3
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) >= 1
+    assert here in response.json()["detail"]
+    assert service.get_at(here).status_code == 200
+    # Until its question for growth has failed too, beside a reading that has.
+    time.sleep(2)
+    redis.signal(signal.SIGCONT)
+    assert append(redis.url, [put("d", features(2))]) == ahead
+    eventually(lambda: service.get_at(ahead).status_code == 200)
+    assert service.videos() == TRAINED + 3
 
 
 def test_a_full_redis_refuses_writes_and_takes_them_again_when_there_is_room(
@@ -199,8 +222,8 @@ def test_after_flushall_it_says_so_and_goes_on_from_its_bundle_alone(
 ) -> None:
     assert service.put("gone").status_code == 201
     redis.ask("FLUSHALL")
-    eventually(lambda: service.recommended() and service.metric("reco_event_log_losses_total"))
-    eventually(lambda: not service.unready() and not service.degraded())
+    eventually(lambda: service.metric("reco_event_log_losses_total"))
+    eventually(lambda: not service.degraded() and not service.unready())
     service.process.wait_for(r"(events lost|event log replaced)")
     assert service.videos() == TRAINED
     assert service.put("after").status_code == 201
