@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from eventlog.errors import EventLogError
 from models.bundle.errors import BundleError, NoBundle
@@ -76,8 +76,12 @@ def list_bundles(bundles: Bundles = None) -> None:
     """List the bundles, newest first, with the one that CURRENT names marked."""
     root = _settings(bundles=bundles).bundles
     current = _current(root)
-    table = Table("", "bundle", "dataset", "videos", "users", "recall@20")
-    for bundle_id in list_bundle_ids(root):
+    bundle_ids = list_bundle_ids(root)
+    # An id is there to be copied: other columns give way.
+    longest = max(map(len, bundle_ids), default=0)
+    id_column = Column("bundle", no_wrap=True, min_width=longest)
+    table = Table("", id_column, "dataset", "videos", "users", "recall@20")
+    for bundle_id in bundle_ids:
         try:
             manifest = read_bundle(root / bundle_id).manifest
         except BundleError as error:
