@@ -13,18 +13,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from eventlog.events import VideoDeleted, VideoUpserted, decode
+from eventlog.events import Event, VideoDeleted, VideoUpserted, decode, encode
 from eventlog.log import Entry
-from eventlog.position import place_of
-from models.bundle.reader import read_current_id
+from eventlog.position import START, Place, place_of
+from models.bundle.reader import read_bundle, read_current_id
 from models.bundle.writer import make_current
+from models.ids import UserId, VideoId
+from service.catalog.edit import Feedback
+from service.catalog.overlay import Overlay
+from service.catalog.replay import Replay
+from service.catalog.snapshot import Snapshot
+from service.catalog.view import View
+from service.recommend.recommender import recommend, recommend_similar
+from service.settings import Settings
+from service.telemetry import Telemetry
 from tests.support.asking import answers, asking, paths
 from tests.support.bundles import write_small_bundle
 from tests.support.forks import Forked, Nursery
 from tests.support.ingest import Ingest, Told, mark, read_all
 from tests.support.logs import append, met, put, sqlite_url
+from tests.support.poison import EVENTS
 from tests.support.redis import free_port
 from tests.support.server import features
 
@@ -215,3 +228,36 @@ def put_batch(http: httpx.Client, name: str) -> httpx.Response:
     ]
     body, key = {"videos": videos}, {"idempotency-key": name}
     return http.post("/v1/videos:batch", json=body, headers=key)
+
+
+# Events that nobody should have written
+
+
+@pytest.fixture(scope="module")
+def snapshot(trained: Path) -> Snapshot:
+    return Snapshot(read_bundle(trained / read_current_id(trained)))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(events=st.lists(EVENTS, max_size=40), at_once=st.integers(1, 9))
+def test_no_event_that_can_be_read_fails_and_no_list_suffers(
+    snapshot: Snapshot, events: list[Event], at_once: int
+) -> None:
+    replay = Replay(Telemetry(), Feedback(Settings().kind_weights, history_limit=3))
+    view = View(snapshot, Overlay.empty(snapshot, START))
+    entries = [
+        Entry(Place("0" * 16, number).position, encode(event))
+        for number, event in enumerate(events, start=1)
+    ]
+    for start in range(0, len(entries), at_once):
+        view = replay.apply(view, entries[start : start + at_once]).view
+    assert all("do not fit" in q.fault or "no whole" in q.fault for q in view.overlay.quarantine)
+    lists = [recommend(view, UserId(name), 500) for name in ("user-00000", "u", "", "nobody")]
+    lists += [
+        recommend_similar(view, video_id, 500)
+        for video_id in [VideoId("video-00001"), *view.overlay.videos]
+        if view.row(video_id) is not None
+    ]
+    for found in lists:
+        assert all(np.isfinite(place.score) for place in found)
+        assert len({place.video_id for place in found}) == len(found)
