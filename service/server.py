@@ -28,6 +28,7 @@ YOUNG_OBJECTS = 20_000
 
 def serve(settings: Settings, *, example: Path | None) -> None:
     """Serve until interrupted. Into `example` goes a made-up video that the curl lines send."""
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
     configure_logging(level=settings.log_level, style=settings.log_format)
     # Fails here, in plain words, if the log cannot be opened; the application opens its own.
     asyncio.run(open_event_log(settings.event_log).close())
@@ -82,7 +83,6 @@ class _Server(uvicorn.Server):
         # What is there by now stays: no full collection looks at it again, 60 ms each time.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
         console.print(f"Ready: bundle {view.bundle_id}. API documentation: {root}/docs\nTry:")
         try:
             lines = _curl_lines(view, root, self._example)

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Header, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from eventlog.errors import EventLogUnavailable
@@ -90,29 +91,36 @@ async def refuse_stray_query(request: Request) -> None:
         InvalidInput: names each such parameter.
     """
     route = request.scope.get("route")
-    known = (
-        {field.alias for field in _query_fields(route)} if isinstance(route, APIRoute) else set()
-    )
     names = [name for name, _ in request.query_params.multi_items()]
+    if not names:
+        return
+    known = _query_names(route) if isinstance(route, APIRoute) else {}
     faults = [
         (f"query.{name}", "expected no such parameter") for name in names if name not in known
     ]
     faults += [
         (f"query.{name}", f"expected once, got {names.count(name)} times")
         for name in sorted(known)
-        if names.count(name) > 1
+        if names.count(name) > 1 and not known[name]
     ]
     if faults:
         raise InvalidInput(faults)
 
 
-def _query_fields(route: APIRoute) -> list[Any]:
-    fields, pending = [], [route.dependant]
+def _query_names(route: APIRoute) -> dict[str, bool]:
+    """Return the names of the parameters that a route knows, and which are lists."""
+    fields: dict[str, Any] = {}
+    pending = [route.dependant]
     while pending:
         dependant = pending.pop()
-        fields += dependant.query_params
         pending += dependant.dependencies
-    return fields
+        for field in dependant.query_params:
+            kind = field.field_info.annotation
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                fields |= {name: each.annotation for name, each in kind.model_fields.items()}
+            else:
+                fields[field.alias] = kind
+    return {name: get_origin(kind) is list for name, kind in fields.items()}
 
 
 async def require_json(request: Request) -> None:
@@ -189,7 +197,6 @@ async def _user_id(
 
 VideoIdDep = Annotated[VideoId, Depends(_video_id)]
 UserIdDep = Annotated[UserId, Depends(_user_id)]
-ListLength = Annotated[int, Query(ge=1, le=MAX_K, description="Length of the list, K.")]
 MinPosition = Annotated[
     str | None,
     Query(

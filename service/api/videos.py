@@ -47,7 +47,7 @@ async def put_video(
     response: Response,
 ) -> VideoWritten:
     """Add a video (201) or replace it (200); it is recommendable here before the answer is sent."""
-    sent = await services.in_worker(read_video, await body_of(request), video_id)
+    sent = read_video(await body_of(request), video_id)
     view = services.catalog.view
     faults = view.snapshot.fuser.faults([sent.features])[0]
     if faults:
