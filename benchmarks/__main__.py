@@ -51,7 +51,7 @@ def main() -> None:
         bundles = Path(folder) / "bundles"
         metrics = evaluate(dataset, "test", inner_products(fitted.users, fitted.videos))
         export(fitted, dataset, CONFIG, bundles, metrics=metrics, seed=0)
-        with running_server(bundles, Path(folder) / "events.db") as client:
+        with running_server(bundles, f"sqlite:///{folder}/events.db") as client:
             measures = [_recommendations(client, dataset), _puts(client, dataset)]
     for measure in measures:
         table.add_row(*measure)

@@ -1,24 +1,28 @@
-"""A real service process on loopback and one keep-alive connection to it. Knows HTTP, no rooms."""
+"""Real processes on loopback, the service and Redis, and one connection. Knows HTTP, no rooms."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.redis import RedisServer
+
 STOP_SECONDS: Final = 20
 
 
 class Client:
-    """One connection that stays open."""
+    """One connection that stays open. `pid` is the service's, `ready_after` its seconds of boot."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int, ready_after: float) -> None:
         """Connect to `port` on loopback."""
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        self.port, self.pid, self.ready_after = port, pid, ready_after
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Send one request and read the whole answer: (status, body)."""
@@ -40,14 +44,17 @@ class Client:
 
 
 @contextmanager
-def running_server(bundles: Path, event_log: Path) -> Iterator[Client]:
+def running_server(bundles: Path, event_log: str, **settings: str) -> Iterator[Client]:
     """Start a service on a free port, yield a client once it is ready, stop it at the end."""
     command = [sys.executable, "-m", "service", "serve", "--port", "0"]
-    command += ["--bundles", str(bundles), "--event-log", f"sqlite:///{event_log}"]
-    environment = {**os.environ, "RECO_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1"}
+    command += ["--bundles", str(bundles), "--event-log", event_log]
+    chosen: Mapping[str, str] = {f"RECO_{name.upper()}": text for name, text in settings.items()}
+    environment = {**os.environ, "RECO_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", **chosen}
+    started = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        yield Client(_port_once_ready(process))
+        port = _port_once_ready(process)
+        yield Client(port, process.pid, time.perf_counter() - started)
     finally:
         process.terminate()
         try:
@@ -55,6 +62,16 @@ def running_server(bundles: Path, event_log: Path) -> Iterator[Client]:
         finally:
             process.kill()
             process.communicate()
+
+
+@contextmanager
+def event_log(kind: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of an empty event log: `kind` is sqlite or redis, durable as the docs want."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/events.db"
+        return
+    with RedisServer(folder / "redis") as server:
+        yield server.start().url
 
 
 def _port_once_ready(process: "subprocess.Popen[str]") -> int:
