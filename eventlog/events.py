@@ -1,5 +1,6 @@
 """The events and their encoding. Knows what happened; not where it is kept or what follows."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -41,6 +42,14 @@ class VideoShown(msgspec.Struct, frozen=True, tag="video_shown", kw_only=True):
     recorded_at: float
 
 
+class VideoRetold(msgspec.Struct, frozen=True, tag="video_retold", kw_only=True):
+    """Some metadata of a video is another now; a null takes away, what is not named stays."""
+
+    video_id: str
+    metadata: dict[str, Any]
+    recorded_at: float
+
+
 class InteractionRecorded(msgspec.Struct, frozen=True, tag="interaction_recorded", kw_only=True):
     """A user met a video. `timestamp` is when, in seconds, as the client said it."""
 
@@ -58,7 +67,21 @@ class UserErased(msgspec.Struct, frozen=True, tag="user_erased", kw_only=True):
     recorded_at: float
 
 
-Event = VideoUpserted | VideoDeleted | VideoHidden | VideoShown | InteractionRecorded | UserErased
+Event = (
+    VideoUpserted
+    | VideoDeleted
+    | VideoHidden
+    | VideoShown
+    | VideoRetold
+    | InteractionRecorded
+    | UserErased
+)
+
+
+def merged(metadata: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `metadata` with what a `VideoRetold` has told."""
+    return {name: value for name, value in {**metadata, **told}.items() if value is not None}
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Event)

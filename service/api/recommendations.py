@@ -1,34 +1,80 @@
 """Lists of videos: for a user, and like a video."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from service.api.dependencies import ListLength, ServicesDep, UserIdDep, VideoIdDep, ViewDep
-from service.api.schemas import RecommendedVideo, SimilarVideos, UserRecommendations
+from fastapi import APIRouter, Depends, Query
+
+from service.api.dependencies import (
+    Services,
+    ServicesDep,
+    UserIdDep,
+    VideoIdDep,
+    ViewDep,
+    require_json,
+)
+from service.api.options import (
+    RecommendationBatch,
+    RecommendationBody,
+    UserOptions,
+    VideoListQuery,
+)
+from service.api.schemas import (
+    RecommendationBatchReply,
+    RecommendedVideo,
+    SimilarVideos,
+    UserRecommendations,
+)
+from service.catalog.view import View
 from service.recommend.recommender import Recommendation, recommend, recommend_similar
+from service.recommend.request import Request
 
 router = APIRouter(prefix="/v1", tags=["recommendations"])
 
 
 @router.get("/users/{user_id}/recommendations")
 async def get_recommendations(
-    user_id: UserIdDep, view: ViewDep, services: ServicesDep, k: ListLength = 20
+    user_id: UserIdDep,
+    view: ViewDep,
+    services: ServicesDep,
+    options: Annotated[UserOptions, Query()],
 ) -> UserRecommendations:
     """Return the best k videos that the user has not met; for an unknown user the popular ones."""
-    found = await services.in_worker(recommend, view, user_id, k)
-    return UserRecommendations(
-        user_id=user_id,
+    return await _answer(services, view, options.request(services.clock(), user_id))
+
+
+@router.post("/recommendations", dependencies=[Depends(require_json)])
+async def post_recommendations(
+    body: RecommendationBody, view: ViewDep, services: ServicesDep
+) -> UserRecommendations:
+    """Return the same with all that is known of the moment in the body: a session, say."""
+    weights = services.settings.kind_weights
+    return await _answer(services, view, body.asked(services.clock(), weights))
+
+
+@router.post("/recommendations:batch", dependencies=[Depends(require_json)])
+async def post_recommendation_batch(
+    body: RecommendationBatch, view: ViewDep, services: ServicesDep
+) -> RecommendationBatchReply:
+    """Return lists for many at once, all from one position."""
+    now, weights = services.clock(), services.settings.kind_weights
+    # One after the other, each in turn with what others ask: a batch holds nobody up.
+    return RecommendationBatchReply(
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(found, services),
+        results=[await _answer(services, view, one.asked(now, weights)) for one in body.requests],
     )
 
 
 @router.get("/videos/{video_id}/similar")
 async def get_similar(
-    video_id: VideoIdDep, view: ViewDep, services: ServicesDep, k: ListLength = 20
+    video_id: VideoIdDep,
+    view: ViewDep,
+    services: ServicesDep,
+    options: Annotated[VideoListQuery, Query()],
 ) -> SimilarVideos:
     """Return the k videos most like this one, by cosine of their vectors."""
-    found = await services.in_worker(recommend_similar, view, video_id, k)
+    wanted = options.wanted(services.clock())
+    found = await services.in_worker(recommend_similar, view, video_id, wanted)
     return SimilarVideos(
         video_id=video_id,
         bundle_id=view.bundle_id,
@@ -37,7 +83,17 @@ async def get_similar(
     )
 
 
-def _places(found: list[Recommendation], services: ServicesDep) -> list[RecommendedVideo]:
+async def _answer(services: Services, view: View, request: Request) -> UserRecommendations:
+    found = await services.in_worker(recommend, view, request)
+    return UserRecommendations(
+        user_id=request.user_id,
+        bundle_id=view.bundle_id,
+        position=view.position,
+        recommendations=_places(found, services),
+    )
+
+
+def _places(found: list[Recommendation], services: Services) -> list[RecommendedVideo]:
     services.telemetry.count_recommendations(item.source for item in found)
     return [
         RecommendedVideo(video_id=item.video_id, score=item.score, source=item.source)

@@ -23,7 +23,8 @@ def _id(text: str) -> str:
     return text
 
 
-def _moment(text: str) -> str:
+def check_moment(text: str) -> str:
+    """Return `text` if it is a time with an offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -35,7 +36,9 @@ def _moment(text: str) -> str:
 
 def _seconds(value: Any) -> Any:
     """Turn an ISO 8601 text into seconds; leave all else to the validation that follows."""
-    return datetime.fromisoformat(_moment(value)).timestamp() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return datetime.fromisoformat(check_moment(value)).timestamp()
 
 
 Id = Annotated[str, AfterValidator(_id), Field(description="Non-empty UTF-8, at most 512 bytes.")]
@@ -61,7 +64,9 @@ class Metadata(Strict):
     title: Annotated[str, Field(max_length=1000)] | None = None
     tags: Annotated[list[Tag], Field(max_length=100)] | None = None
     uploader: Annotated[str, Field(max_length=512)] | None = None
-    published_at: Annotated[str, Field(max_length=40), AfterValidator(_moment)] | None = None
+    language: Annotated[str, Field(max_length=35)] | None = None
+    published_at: Annotated[str, Field(max_length=40), AfterValidator(check_moment)] | None = None
+    expires_at: Annotated[str, Field(max_length=40), AfterValidator(check_moment)] | None = None
 
 
 class VideoBody(Strict):
@@ -117,10 +122,18 @@ class RecommendedVideo(BaseModel):
 class UserRecommendations(BaseModel):
     """The list for a user, best first, and what it was answered from."""
 
-    user_id: str
+    user_id: str | None
     bundle_id: str
     position: str
     recommendations: list[RecommendedVideo]
+
+
+class RecommendationBatchReply(BaseModel):
+    """Lists for many, in the order they were asked for."""
+
+    bundle_id: str
+    position: str
+    results: list[UserRecommendations]
 
 
 class SimilarVideos(BaseModel):

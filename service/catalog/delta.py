@@ -4,12 +4,14 @@ Arrays only ever grow at their end and are shared by all deltas of one line: eac
 `count` rows and never what was written later. Only the newest delta is edited, by one thread.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from models.ids import VideoId
+from service.catalog.facets import Facets
 from service.catalog.index import Floats, Index, Mask, Rows
 
 FIRST_CAPACITY: Final = 256
@@ -23,8 +25,8 @@ class Delta:
 
     `serials: (C,)` name rows for good and ascend; a row's place changes when dead ones are dropped.
     `ordinals: (C,)` tell in which order the videos arrived, `cells: (C,)` where the index of the
-    snapshot would look for them. `dead: (count,)` rows were replaced or deleted; `barred: (count,)`
-    are those and the hidden ones.
+    snapshot would look for them, `facets` what is told of them. `dead: (count,)` rows were replaced
+    or deleted; `barred: (count,)` are those and the hidden ones.
     """
 
     vectors: Floats
@@ -32,6 +34,7 @@ class Delta:
     ordinals: Rows
     cells: Rows
     ids: list[VideoId]
+    facets: Facets
     dead: Mask
     barred: Mask
     next_serial: int
@@ -45,6 +48,7 @@ class Delta:
             ordinals=np.empty(FIRST_CAPACITY, dtype=np.int64),
             cells=np.empty(FIRST_CAPACITY, dtype=np.int64),
             ids=[],
+            facets=Facets(),
             dead=np.zeros(0, dtype=bool),
             barred=np.zeros(0, dtype=bool),
             next_serial=0,
@@ -70,6 +74,7 @@ class DeltaEdit:
         self._old_count = delta.count
         # What an edit that failed halfway has left behind; no delta sees that far.
         del delta.ids[delta.count :]
+        delta.facets.cut(delta.count)
         self._count = delta.count
         self._next_serial = delta.next_serial
         self._dead = np.zeros(len(delta.vectors), dtype=bool)
@@ -78,7 +83,13 @@ class DeltaEdit:
         self._barred[: self._count] = delta.barred
 
     def append(
-        self, video_id: VideoId, vector: Floats, *, ordinal: int | None, hidden: bool
+        self,
+        video_id: VideoId,
+        vector: Floats,
+        metadata: Mapping[str, Any],
+        *,
+        ordinal: int | None,
+        hidden: bool,
     ) -> int:
         """Add a row and return its serial. A video that arrives now has no `ordinal` yet."""
         place, serial = self._count, self._next_serial
@@ -89,6 +100,7 @@ class DeltaEdit:
         delta.serials[place] = serial
         delta.ordinals[place] = serial if ordinal is None else ordinal
         delta.ids.append(video_id)
+        delta.facets.append(metadata)
         self._dead[place] = False
         self._barred[place] = hidden
         self._count += 1
@@ -136,7 +148,12 @@ def _without_dead(delta: Delta) -> Delta:
     """Return `delta` without its dead rows, so that memory follows what is live."""
     live = np.flatnonzero(~delta.dead)
     smaller = _copied(delta, live, max(FIRST_CAPACITY, 2 * len(live)))
-    return replace(smaller, dead=np.zeros(len(live), dtype=bool), barred=delta.barred[live])
+    return replace(
+        smaller,
+        facets=delta.facets.taken(live),
+        dead=np.zeros(len(live), dtype=bool),
+        barred=delta.barred[live],
+    )
 
 
 def _copied(delta: Delta, places: Rows, capacity: int) -> Delta:

@@ -14,8 +14,10 @@ from eventlog.events import (
     UserErased,
     VideoDeleted,
     VideoHidden,
+    VideoRetold,
     VideoShown,
     VideoUpserted,
+    merged,
 )
 from eventlog.position import Position
 from models.ids import UserId, VideoId
@@ -29,7 +31,9 @@ from service.catalog.overlay import (
     Met,
     Overlay,
     Quarantined,
+    Retold,
     Warmth,
+    settled,
 )
 from service.catalog.representing import warmed
 from service.catalog.snapshot import Snapshot
@@ -38,6 +42,8 @@ from service.catalog.snapshot import Snapshot
 RECENT: Final = 200
 # A history is cut back to its limit only when it has outgrown it by this factor.
 HISTORY_SLACK: Final = 1.25
+# More records of retold rows than this are cut back to one a row, now and then.
+RETOLD_KEPT: Final = 1024
 
 
 class Feedback(NamedTuple):
@@ -77,12 +83,16 @@ class Edit:
         self._gained = overlay.gained.mutate()
         self._erased = overlay.erased.mutate()
         self._delta = DeltaEdit(overlay.delta, snapshot.index)
+        self._retold = overlay.retold
+        # What an edit that failed halfway has left behind; no overlay sees that far.
+        del self._retold.rows[self._retold.count :]
+        self._retold.facets.cut(self._retold.count)
         self._blocked = overlay.blocked
         self._barred = overlay.barred
         self._quarantined: list[Quarantined] = []
         self._warming: dict[VideoId, None] = {}
 
-    def apply(self, event: Event, fused: Fused | None = None) -> None:
+    def apply(self, event: Event, fused: Fused | None = None) -> None:  # noqa: C901 - one case a kind
         """Apply one event. An upsert comes with what it was `fused` to."""
         match event:
             case VideoUpserted():
@@ -95,6 +105,8 @@ class Edit:
                 self._hide(VideoId(event.video_id), hidden=True)
             case VideoShown():
                 self._hide(VideoId(event.video_id), hidden=False)
+            case VideoRetold():
+                self._retell(VideoId(event.video_id), event.metadata)
             case InteractionRecorded():
                 weight = self._feedback.weights[event.kind]
                 self._remember(UserId(event.user_id), VideoId(event.video_id), weight)
@@ -129,6 +141,7 @@ class Edit:
             gained=self._gained.finish(),
             erased=self._erased.finish(),
             delta=self._delta.finish(),
+            retold=_cut_back(self._retold, self._overlay.retold.count),
             blocked=self._blocked,
             barred=self._barred,
             quarantined=self._overlay.quarantined + len(self._quarantined),
@@ -139,19 +152,49 @@ class Edit:
         live = self._videos.get(video_id)
         if live is not None and live.feature_digest == fused.feature_digest:
             # A retry, or new metadata: vector, viewers and age are as they were.
-            self._videos[video_id] = live._replace(metadata=metadata)
+            self._tell(video_id, live, metadata)
             return
         ordinal = self._remove(video_id)
         trained = self._snapshot.video_row(video_id)
         hidden = video_id in self._hidden
         if fused.vector is not None:
-            serial = self._delta.append(video_id, fused.vector, ordinal=ordinal, hidden=hidden)
+            serial = self._delta.append(
+                video_id, fused.vector, metadata, ordinal=ordinal, hidden=hidden
+            )
             self._videos[video_id] = LiveVideo(None, serial, metadata, fused.feature_digest)
         elif trained is not None:
             self._mark(trained, blocked=False, hidden=hidden)
-            self._videos[video_id] = LiveVideo(trained, -1, metadata, fused.feature_digest)
+            self._tell(video_id, LiveVideo(trained, -1, {}, fused.feature_digest), metadata)
         else:
             raise ValueError(f"{video_id!r} was never trained and came without a vector")
+
+    def _retell(self, video_id: VideoId, told: Mapping[str, Any]) -> None:
+        live, trained = self._videos.get(video_id), self._snapshot.video_row(video_id)
+        if live is None:
+            if trained is None or self._blocked[trained]:
+                return
+            digest = int(self._snapshot.bundle.feature_digests[trained])
+            live = LiveVideo(trained, -1, self._snapshot.metadata(trained), digest)
+        self._tell(video_id, live, merged(live.metadata, told))
+
+    def _tell(self, video_id: VideoId, live: LiveVideo, metadata: Mapping[str, Any]) -> None:
+        """Put `metadata` in the place of what was told of a video that stays as it is."""
+        if live.trained is not None:
+            self._retold.rows.append(live.trained)
+            self._retold.facets.append(metadata)
+            self._retold = replace(self._retold, count=self._retold.count + 1)
+        elif metadata != live.metadata:
+            live = self._moved(video_id, live, self._delta.vector(live.serial), metadata)
+        self._videos[video_id] = live._replace(metadata=metadata)
+
+    def _moved(
+        self, video_id: VideoId, live: LiveVideo, vector: Floats, metadata: Mapping[str, Any]
+    ) -> LiveVideo:
+        """Return an arrival in a new row: what stands in a row of the delta is never changed."""
+        ordinal = self._delta.kill(live.serial)
+        hidden = video_id in self._hidden
+        serial = self._delta.append(video_id, vector, metadata, ordinal=ordinal, hidden=hidden)
+        return live._replace(serial=serial)
 
     def _delete(self, video_id: VideoId) -> None:
         self._remove(video_id)
@@ -190,8 +233,7 @@ class Edit:
         history = self._histories.get(user_id, NO_HISTORY)
         met = history.videos.get(video_id)
         before = 0.0 if met is None else met.weight
-        # A like that is followed by a view is still a like; what is disliked is so until liked.
-        now = max(before, weight) if weight >= 0 and before >= 0 else weight
+        now = settled(before, weight)
         videos = history.videos.set(video_id, Met(history.length, now))
         if len(videos) > HISTORY_SLACK * self._feedback.history_limit:
             newest = sorted(videos.items(), key=lambda item: item[1].place)
@@ -227,10 +269,7 @@ class Edit:
         if live is None or warmth is None:  # deleted or replaced since
             return
         vector = warmed(warmth.content, warmth.gained)
-        ordinal = self._delta.kill(live.serial)
-        hidden = video_id in self._hidden
-        serial = self._delta.append(video_id, vector, ordinal=ordinal, hidden=hidden)
-        self._videos[video_id] = live._replace(serial=serial)
+        self._videos[video_id] = self._moved(video_id, live, vector, live.metadata)
 
     def _erase(self, user_id: UserId) -> None:
         history = self._histories.get(user_id, NO_HISTORY)
@@ -240,6 +279,17 @@ class Edit:
         self._histories.pop(user_id, None)
         if self._snapshot.user_row(user_id) is not None:
             self._erased[user_id] = None
+
+
+def _cut_back(retold: Retold, before: int) -> Retold:
+    """Return `retold`, with one record a row if it has grown by many of the same rows."""
+    # Looked at each time it has doubled.
+    if retold.count <= RETOLD_KEPT or retold.count.bit_length() == before.bit_length():
+        return retold
+    last = {row: place for place, row in enumerate(retold.rows)}
+    places = np.array(sorted(last.values()), dtype=np.int64)
+    rows = [retold.rows[place] for place in places.tolist()]
+    return Retold(rows, retold.facets.taken(places), len(rows))
 
 
 def _marked(mask: Mask, original: Mask, row: VideoRow, *, mark: bool) -> Mask:

@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 from eventlog.position import Position
 from models.ids import UserId, VideoId
 from service.catalog.delta import Delta
+from service.catalog.facets import Facets
 from service.catalog.index import Floats, Mask, VideoRow
 from service.catalog.snapshot import Snapshot
 
 # Entries that could not be applied are named up to this number; all are counted.
 NAMED_FAULTS: Final = 20
+
+
+def settled(before: float, weight: float) -> float:
+    """Return what a video weighs for a user who has met it, and now meets it with `weight`."""
+    # A like that is followed by a view is still a like; what is disliked is so until liked.
+    return max(before, weight) if weight >= 0 and before >= 0 else weight
 
 
 class Met(NamedTuple):
@@ -40,7 +47,7 @@ NO_HISTORY: Final = History(Map(), (), 0)
 
 
 class LiveVideo(NamedTuple):
-    """A video that the log has put: its row in the snapshot, or the serial of its delta row."""
+    """A video of which the log tells: its row in the snapshot, or the serial of its delta row."""
 
     trained: VideoRow | None
     serial: int
@@ -55,6 +62,18 @@ class Warmth(NamedTuple):
     gained: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Retold:
+    """What the log tells of snapshot rows in the place of the bundle; of a row, the last counts.
+
+    `rows` and `facets` only ever grow, and are shared: the first `count` are of this overlay.
+    """
+
+    rows: list[VideoRow]
+    facets: Facets
+    count: int
+
+
 class Quarantined(NamedTuple):
     """An entry of the log that could not be applied."""
 
@@ -66,11 +85,11 @@ class Quarantined(NamedTuple):
 class Overlay:
     """All that happened up to `position`.
 
-    `videos` were put since the bundle and are live. `unreadable` ones are not: the bundle's network
-    cannot read their features. `hidden` are live and must not be recommended. `gained` counts users
-    who met a video since the bundle and liked what they saw. `erased` users are of the bundle and
-    are no longer known. `blocked: (V,)` snapshot rows were replaced or deleted; `barred: (V,)` are
-    those and the hidden ones.
+    `videos` were put or told of since the bundle and are live. `unreadable` ones are not: the
+    bundle's network cannot read their features. `hidden` are live and must not be recommended.
+    `gained` counts users who met a video since the bundle and liked what they saw. `erased` users
+    are of the bundle and are no longer known. `blocked: (V,)` snapshot rows were replaced or
+    deleted; `barred: (V,)` are those and the hidden ones.
     """
 
     position: Position
@@ -82,6 +101,7 @@ class Overlay:
     gained: Map[VideoId, int]
     erased: Map[UserId, None]
     delta: Delta
+    retold: Retold
     blocked: Mask
     barred: Mask
     quarantined: int
@@ -101,6 +121,7 @@ class Overlay:
             gained=Map(),
             erased=Map(),
             delta=Delta.empty(snapshot.manifest.vector_dim),
+            retold=Retold([], Facets(), 0),
             blocked=np.zeros(snapshot.manifest.videos, dtype=bool),
             barred=np.array(hidden, dtype=bool),
             quarantined=0,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.bundle.reader import Bundle
 from models.ids import UserId, VideoId
+from service.catalog.facets import Facets
 from service.catalog.fusing import Fuser
 from service.catalog.index import FaissIndex, Floats, Rows, UserRow, VideoRow
 from service.catalog.representing import survey
@@ -35,6 +36,7 @@ class Snapshot:
         # Worked out here, lest the first request pay for it.
         # `popular: (V,)` are all rows, most training interactions first, ties by row.
         self.popular: Rows = np.argsort(-bundle.popularity, kind="stable")
+        self.facets = Facets(bundle.metadata)
         self.geometry = survey(bundle.users[bundle.activity > 0], bundle.videos)
 
     @property

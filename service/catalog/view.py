@@ -3,11 +3,12 @@
 Knows which videos are live, where they are and what is near; nothing of who may see what.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
+from itertools import count as counting
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,14 +16,19 @@ from numpy.typing import NDArray
 
 from eventlog.position import Position
 from models.ids import UserId, VideoId
-from service.catalog.index import Floats, Mask, Rows, VideoRow, contenders
-from service.catalog.overlay import NO_HISTORY, Overlay
+from service.catalog.facets import Facets, Filter
+from service.catalog.index import Floats, Mask, Rows, UserRow, VideoRow, contenders
+from service.catalog.overlay import NO_HISTORY, History, Overlay, settled
 from service.catalog.snapshot import Snapshot
 from service.errors import UnknownVideo
 
 # A single-precision inner product goes wrong by less than this share of the two lengths multiplied.
 FLOAT32_SLACK: Final = 1e-5
 Doubles = NDArray[np.float64]
+# So many rows are scored one by one faster than looked for among the others.
+FEW_ROWS: Final = 4096
+# Rows in order of popularity are looked at in chunks of this size, doubled each time.
+FIRST_CHUNK: Final = 1024
 
 
 class Candidate(NamedTuple):
@@ -34,10 +40,11 @@ class Candidate(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """What a user met of late: vectors (N, D) of live videos and weights (N,), oldest first."""
+    """What a user met of late: vectors (N, D) of live videos, weights (N,), ids; oldest first."""
 
     vectors: Floats
     weights: Doubles
+    video_ids: tuple[VideoId, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +78,33 @@ class View:
     def _barred(self) -> Mask:
         """Rows that must not be recommended: (V + count,)."""
         return np.concatenate([self.overlay.barred, self.overlay.delta.barred])
+
+    def barred(self, now: float) -> Mask:
+        """Return a mask of its own of rows not to recommend at `now`: (V + count,).
+
+        Hidden, gone, or at their end.
+        """
+        barred = self._barred.copy()
+        parts = (self.snapshot.facets, self.overlay.retold.facets, self.overlay.delta.facets)
+        if any(facets.perishable for facets in parts):
+            barred |= self._spread(lambda facets, count: facets.expired(now, count))
+        return barred
+
+    def matching(self, wanted: Filter) -> Mask:
+        """Return which rows have metadata as `wanted`, as it stands now: (V + count,)."""
+        return self._spread(lambda facets, count: facets.matching(wanted, count))
+
+    def _spread(self, ask: Callable[[Facets, int], Mask]) -> Mask:
+        """Return what `ask` says of all rows, from where the metadata of each stands."""
+        retold, delta = self.overlay.retold, self.overlay.delta
+        mask = ask(self.snapshot.facets, self.snapshot.manifest.videos)
+        # In order: of a row that was told of more than once, the last remains.
+        mask[self._retold_rows] = ask(retold.facets, retold.count)
+        return np.concatenate([mask, ask(delta.facets, delta.count)])
+
+    @cached_property
+    def _retold_rows(self) -> Rows:
+        return np.array(self.overlay.retold.rows[: self.overlay.retold.count], dtype=np.int64)
 
     def row(self, video_id: VideoId) -> VideoRow | None:
         """Return the row of a live video."""
@@ -114,47 +148,67 @@ class View:
         found[arrived] = self.overlay.delta.vectors[rows[arrived] - offset]
         return found
 
-    def user_vector(self, user_id: UserId) -> Floats | None:
+    def user_vector(self, user_id: UserId | None) -> Floats | None:
         """Return the vector of a trained user: (D,)."""
-        row = self.snapshot.user_row(user_id)
-        known = row is not None and user_id not in self.overlay.erased
-        return self.snapshot.user_vector(row) if known else None  # type: ignore[arg-type] # known
+        row = self._trained_row(user_id)
+        return None if row is None else self.snapshot.user_vector(row)
 
-    def trained_interactions(self, user_id: UserId) -> int:
+    def trained_interactions(self, user_id: UserId | None) -> int:
         """Return how many interactions a user's vector was trained with; 0 for a stranger."""
-        row = self.snapshot.user_row(user_id)
-        if row is None or user_id in self.overlay.erased:
-            return 0
-        return int(self.snapshot.bundle.activity[row])
+        row = self._trained_row(user_id)
+        return 0 if row is None else int(self.snapshot.bundle.activity[row])
 
-    def experience(self, user_id: UserId) -> Experience:
-        """Return what the user met of late, as these videos stand now."""
-        history = self.overlay.histories.get(user_id, NO_HISTORY)
+    def _trained_row(self, user_id: UserId | None) -> UserRow | None:
+        if user_id is None or user_id in self.overlay.erased:
+            return None
+        return self.snapshot.user_row(user_id)
+
+    def experience(
+        self, user_id: UserId | None, session: Sequence[tuple[VideoId, float]] = ()
+    ) -> Experience:
+        """Return what the user met of late, then in a `session`, as these videos stand now.
+
+        The session is videos and weights, oldest first; it counts as the log would count it.
+        """
+        history = self._history(user_id)
         newest_first = dict.fromkeys(reversed(history.recent))
-        met = [(self.row(video_id), video_id) for video_id in reversed(newest_first)]
-        known = [(row, history.videos[video_id].weight) for row, video_id in met if row is not None]
+        weights = {video_id: history.videos[video_id].weight for video_id in reversed(newest_first)}
+        for video_id, weight in session:
+            weights[video_id] = settled(weights.pop(video_id, 0.0), weight)
+        met = [(self.row(video_id), video_id) for video_id in weights]
+        known = [(row, video_id) for row, video_id in met if row is not None]
         rows = np.array([row for row, _ in known], dtype=np.int64)
-        return Experience(self.vectors(rows), np.array([weight for _, weight in known]))
+        ids = tuple(video_id for _, video_id in known)
+        return Experience(self.vectors(rows), np.array([weights[v] for v in ids]), ids)
 
-    def seen(self, user_id: UserId) -> set[VideoRow]:
+    def _history(self, user_id: UserId | None) -> History:
+        return NO_HISTORY if user_id is None else self.overlay.histories.get(user_id, NO_HISTORY)
+
+    def seen(self, user_id: UserId | None) -> set[VideoRow]:
         """Return the rows a user has met, in training or since, as the rows stand now."""
         rows: set[VideoRow] = set()
-        trained = self.snapshot.user_row(user_id)
-        if trained is not None and user_id not in self.overlay.erased:
+        trained = self._trained_row(user_id)
+        if trained is not None:
             met = self.snapshot.seen(trained)
             rows.update(met.tolist())
             # A replaced video lives in another row now; having seen it is a matter of its id.
             replaced = (self.snapshot.video_id(row) for row in met[self.overlay.blocked[met]])
             rows.update(row for row in map(self.row, replaced) if row is not None)
-        history = self.overlay.histories.get(user_id, NO_HISTORY)
+        history = self._history(user_id)
         rows.update(row for row in map(self.row, history.videos) if row is not None)
         return rows
 
     def retrieve(
-        self, vector: Floats, k: int, *, unwanted: AbstractSet[VideoRow] = frozenset()
+        self,
+        vector: Floats,
+        k: int,
+        *,
+        barred: Mask | None = None,
+        unwanted: AbstractSet[VideoRow] = frozenset(),
     ) -> list[Candidate]:
-        """Return the `k` best rows neither hidden nor `unwanted`, best first, ties by id.
+        """Return the `k` best rows neither `barred` nor `unwanted`, best first, ties by id.
 
+        `barred: (V + count,)` are the hidden and dead rows, unless it is given and more than these.
         Scores are inner products with `vector: (D,)`; video vectors have unit length. The search is
         in single precision, whose last bits depend on what else is in the matrix; what comes near
         the cut is scored again in double precision, row by row, so that every replica gives the
@@ -163,13 +217,20 @@ class View:
         if k < 1:
             return []
         offset = self.snapshot.manifest.videos
-        barred = self._barred.copy()
+        barred = (self._barred if barred is None else barred).copy()
         barred[np.fromiter(unwanted, dtype=np.int64, count=len(unwanted))] = True
+        if len(barred) - int(np.count_nonzero(barred)) <= FEW_ROWS:
+            rows = np.flatnonzero(~barred)
+            return self._ranked(rows, self.scores(rows, vector), k)
         slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
         base = self._retrieve_base(vector, k, barred[:offset], slack)
         arrived = self._retrieve_delta(vector, k, barred[offset:], slack) + offset
         rows = np.concatenate([base, arrived])
-        return self._ranked(rows, _products(self.vectors(rows), vector), k)
+        return self._ranked(rows, self.scores(rows, vector), k)
+
+    def scores(self, rows: Rows, vector: Floats) -> Doubles:
+        """Return the inner products of `rows: (N,)` with `vector: (D,)`: (N,)."""
+        return products(self.vectors(rows), vector)
 
     def _retrieve_base(self, vector: Floats, k: int, barred: Mask, slack: float) -> Rows:
         """Return the `k` best snapshot rows that are not barred, and those within `slack` of them.
@@ -209,8 +270,8 @@ class View:
         scores[barred] = -np.inf
         return contenders(scores, k, slack)
 
-    def nearest(self, video_id: VideoId, k: int) -> list[Candidate]:
-        """Return the `k` videos of largest cosine with a live video, itself left out.
+    def nearest(self, video_id: VideoId, k: int, *, barred: Mask | None = None) -> list[Candidate]:
+        """Return the `k` videos of largest cosine with a live video, itself and `barred` left out.
 
         Raises:
             UnknownVideo: there is no such live video.
@@ -218,33 +279,48 @@ class View:
         row = self.row(video_id)
         if row is None:
             raise UnknownVideo(video_id)
-        return self.retrieve(self.vectors(np.array([row]))[0], k, unwanted={row})
+        vector = self.vectors(np.array([row]))[0]
+        return self.retrieve(vector, k, barred=barred, unwanted={row})
 
-    def by_popularity(self) -> Iterator[tuple[VideoRow, int]]:
-        """Yield rows that are not hidden and how many users met them and were not put off.
+    def by_popularity(self, barred: Mask | None = None) -> Iterator[tuple[VideoRow, int]]:
+        """Yield rows that are not `barred` and how many users met them and were not put off.
 
-        Most first, then arrivals that nobody met yet, newest first. A replaced video keeps its
-        place: its popularity is a matter of its id.
+        `barred: (V + count,)` are the hidden and dead rows, unless it is given. Most first, then
+        arrivals that nobody met yet, newest first. A replaced video keeps its place: its popularity
+        is a matter of its id.
         """
+        barred = self._barred if barred is None else barred
         gained = self.overlay.gained
-        settled = (
-            (row, count) for row, video_id, count in self._trained() if video_id not in gained
+        steady = (
+            (row, count) for row, video_id, count in self._trained(barred) if video_id not in gained
         )
-        yield from merge(settled, self._risen, key=lambda pair: -pair[1])
-        delta, offset = self.overlay.delta, self.snapshot.manifest.videos
-        for place in self._newest_first.tolist():
-            video_id = delta.ids[place]
+        risen = (pair for pair in self._risen if not barred[pair[0]])
+        yield from merge(steady, risen, key=lambda pair: -pair[1])
+        for row in self.arrivals(barred).tolist():
+            video_id = self.video_id(VideoRow(row))
             if video_id not in gained and self.snapshot.video_row(video_id) is None:
-                yield VideoRow(offset + place), 0
+                yield VideoRow(row), 0
 
-    def _trained(self) -> Iterator[tuple[VideoRow, VideoId, int]]:
-        """Yield row now, id and training interactions of what is shown, most first."""
-        counts = self.snapshot.bundle.popularity
-        for trained in self.snapshot.popular:
-            video_id = self.snapshot.video_id(trained)
-            row = self.row(video_id)
-            if row is not None and not self._barred[row]:
-                yield row, video_id, int(counts[trained])
+    def arrivals(self, barred: Mask) -> Rows:
+        """Return the rows of arrivals that are not `barred`, the latest first."""
+        rows = self._newest_first + self.snapshot.manifest.videos
+        return rows[~barred[rows]]
+
+    def _trained(self, barred: Mask) -> Iterator[tuple[VideoRow, VideoId, int]]:
+        """Yield row now, id and training interactions of what is not `barred`, most first."""
+        counts, blocked = self.snapshot.bundle.popularity, self.overlay.blocked
+        popular, start = self.snapshot.popular, 0
+        for doublings in counting():
+            chunk = popular[start : start + (FIRST_CHUNK << doublings)]
+            if not len(chunk):
+                return
+            start += len(chunk)
+            # Who was replaced lives in another row, which may be shown.
+            for trained in chunk[~barred[chunk] | blocked[chunk]].tolist():
+                video_id = self.snapshot.video_id(trained)
+                row = self.row(video_id)
+                if row is not None and not barred[row]:
+                    yield row, video_id, int(counts[trained])
 
     @cached_property
     def _risen(self) -> list[tuple[VideoRow, int]]:
@@ -253,16 +329,16 @@ class View:
         found = []
         for video_id, gained in self.overlay.gained.items():
             row, trained = self.row(video_id), self.snapshot.video_row(video_id)
-            if row is not None and not self._barred[row]:
+            if row is not None:
                 total = gained + (0 if trained is None else int(counts[trained]))
                 found.append((-total, video_id, row))
         return [(row, -fewer) for fewer, _, row in sorted(found)]
 
     @cached_property
     def _newest_first(self) -> Rows:
-        """Places of the delta that are shown, the latest arrival first."""
+        """Places of the delta that live, the latest arrival first."""
         delta = self.overlay.delta
-        shown = np.flatnonzero(~delta.barred)
+        shown = np.flatnonzero(~delta.dead)
         return shown[np.argsort(-delta.ordinals[shown], kind="stable")]
 
     def _ranked(self, rows: Rows, scores: Doubles, k: int) -> list[Candidate]:
@@ -273,7 +349,7 @@ class View:
         return sorted(found, key=lambda candidate: (-candidate.score, candidate.video_id))[:k]
 
 
-def _products(rows: Floats, vectors: Floats) -> Doubles:
+def products(rows: Floats, vectors: Floats) -> Doubles:
     """Return the inner products of `rows: (N, D)` with `vectors: (N, D)` or with one, (D,): (N,).
 
     Summed row by row: unlike a matrix product, the sum never depends on the other rows.

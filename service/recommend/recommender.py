@@ -1,12 +1,17 @@
 """Answers with videos: for a user, or like a video. Knows one view; nothing of HTTP or logs."""
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from models.ids import UserId, VideoId
-from service.catalog.index import Floats
+import numpy as np
+
+from models.ids import VideoId
+from service.catalog.facets import Filter
+from service.catalog.index import Floats, Mask
 from service.catalog.representing import fold_in
 from service.catalog.view import Candidate, View
 from service.recommend.fallback import popular_then_fresh
+from service.recommend.request import Request, Wanted
 
 Source = Literal["personal", "fold_in", "similar", "popular", "fresh"]
 
@@ -19,44 +24,68 @@ class Recommendation(NamedTuple):
     source: Source
 
 
-def recommend(view: View, user_id: UserId, k: int) -> list[Recommendation]:
-    """Return the best `k` live videos that the user has not met, best first.
+def recommend(view: View, request: Request) -> list[Recommendation]:
+    """Return the best live videos that were not met before and are as asked for, best first.
 
-    A user of whom nothing is known gets what is popular, then what is fresh. The list is shorter
-    than `k` only if there is nothing more to show.
+    Who has no vector gets what is popular, then what is fresh. The list is shorter than `k` only if
+    there is nothing more to show.
     """
-    seen = view.seen(user_id)
-    vector = represent(view, user_id)
+    vector = represent(view, request)
+    barred = bar_for_user(view, request)
     if vector is None:
-        return [Recommendation(*item) for item in popular_then_fresh(view, seen, k)]
-    trained = view.trained_interactions(user_id)
-    return _named(view.retrieve(vector, k, unwanted=seen), "personal" if trained else "fold_in")
+        return [Recommendation(*item) for item in popular_then_fresh(view, barred, request.k)]
+    trained = view.trained_interactions(request.user_id)
+    found = view.retrieve(vector, request.k, barred=barred)
+    return _named(found, "personal" if trained else "fold_in")
 
 
-def represent(view: View, user_id: UserId) -> Floats | None:
-    """Return the unit vector of a user, (D,): as trained, moved by what they met since.
-
-    None of a user who was not trained and has met nothing that says anything.
-    """
-    trained, (vectors, weights) = view.user_vector(user_id), view.experience(user_id)
-    if not len(weights):
-        return trained if view.trained_interactions(user_id) else None
-    return fold_in(
-        view.snapshot.geometry,
-        vectors,
-        weights,
-        trained=trained,
-        interactions=view.trained_interactions(user_id),
-    )
-
-
-def recommend_similar(view: View, video_id: VideoId, k: int) -> list[Recommendation]:
-    """Return the `k` live videos most like a live one, by cosine of their vectors.
+def recommend_similar(view: View, video_id: VideoId, wanted: Wanted) -> list[Recommendation]:
+    """Return the live videos most like a live one, by cosine of their vectors.
 
     Raises:
         UnknownVideo: there is no such live video.
     """
-    return _named(view.nearest(video_id, k), "similar")
+    return _named(view.nearest(video_id, wanted.k, barred=bar(view, wanted)), "similar")
+
+
+def represent(view: View, request: Request) -> Floats | None:
+    """Return the unit vector of a user, (D,): as trained, moved by what they met since.
+
+    None of a user who was not trained and has met nothing that says anything.
+    """
+    trained = view.user_vector(request.user_id)
+    met = view.experience(request.user_id, request.session)
+    interactions = view.trained_interactions(request.user_id)
+    if not len(met.weights):
+        return trained if interactions else None
+    return fold_in(
+        view.snapshot.geometry,
+        met.vectors,
+        met.weights,
+        trained=trained,
+        interactions=interactions,
+    )
+
+
+def bar(view: View, wanted: Wanted) -> Mask:
+    """Return which rows must not be in the list: hidden, ended, seen, excluded, not as asked."""
+    barred = view.barred(wanted.now)
+    unwanted = view.seen(wanted.seen_by)
+    unwanted.update(row for row in map(view.row, wanted.exclude) if row is not None)
+    barred[np.fromiter(unwanted, dtype=np.int64, count=len(unwanted))] = True
+    if wanted.matching:
+        barred |= ~view.matching(wanted.matching)
+    return barred
+
+
+def bar_for_user(view: View, request: Request) -> Mask:
+    """Return the same for a user, who has also seen what is in the session."""
+    met = frozenset(video_id for video_id, _ in request.session)
+    seen_by, exclude = request.user_id, request.exclude | met
+    barred = bar(view, replace(request, seen_by=seen_by, exclude=exclude))
+    if request.exclude_own and request.user_id is not None:
+        barred |= view.matching(Filter(uploader=request.user_id))
+    return barred
 
 
 def _named(candidates: list[Candidate], source: Source) -> list[Recommendation]:

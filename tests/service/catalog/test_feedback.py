@@ -22,6 +22,7 @@ from service.catalog.overlay import Overlay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
 from service.recommend.recommender import recommend, represent
+from service.recommend.request import Request
 from service.settings import Settings
 from tests.support.bundles import plant, unit, write_small_bundle
 
@@ -75,7 +76,7 @@ def told(
 
 
 def liking(view: View, user: str) -> Floats:
-    vector = represent(view, UserId(user))
+    vector = represent(view, Request(now=0, user_id=UserId(user)))
     assert vector is not None
     return vector
 
@@ -83,7 +84,7 @@ def liking(view: View, user: str) -> Floats:
 def test_a_stranger_who_likes_a_kind_gets_more_of_it(snapshot: Snapshot) -> None:
     for kind in (0, 1):
         view = told(snapshot, met("new", "like", *(video(row) for row in range(kind, 12, 2))))
-        found = recommend(view, UserId("new"), 10)
+        found = recommend(view, Request(now=0, user_id=UserId("new"), k=10))
         assert {item.source for item in found} == {"fold_in"}
         assert all(int(item.video_id[-5:]) % 2 == kind for item in found)
 
@@ -150,7 +151,7 @@ def test_batches_make_no_difference_to_vectors(snapshot: Snapshot) -> None:
     views = [told(snapshot, events, content, batch=batch) for batch in (1, 7, 1000)]
     answers = [
         [
-            [(item.video_id, item.score, item.source) for item in recommend(view, user, 30)]
+            recommend(view, Request(now=0, user_id=user, k=30))
             for user in (UserId("user-00000"), UserId("user-00003"), UserId("nobody"))
         ]
         for view in views

@@ -1,0 +1,126 @@
+"""What may be asked of lists, in a query or a body alike. Knows names and bounds; no resource."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from eventlog.events import Kind
+from models.ids import UserId, VideoId
+from service.api.dependencies import MAX_K
+from service.api.schemas import Id, Strict, Tag, check_moment
+from service.catalog.facets import Filter, moment_of
+from service.recommend.request import DEFAULT_K, Request, Wanted
+
+MAX_TAGS = 20
+MAX_EXCLUDED = 1000
+MAX_SESSION = 200
+MAX_USERS = 256
+
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
+Moment = Annotated[str, Field(max_length=40), AfterValidator(check_moment)]
+
+
+class ListOptions(BaseModel):
+    """How long a list is and which videos may be in it. All conditions hold at once."""
+
+    k: int = Field(DEFAULT_K, ge=1, le=MAX_K, description="Length of the list, K.")
+    exclude: list[Id] = Field(
+        [], max_length=MAX_EXCLUDED, description="Ids of videos to leave out; unknown ones may be."
+    )
+    tags_any: Tags = Field([], description="Only videos with one of these tags at least.")
+    tags_all: Tags = Field([], description="Only videos with all of these tags.")
+    tags_none: Tags = Field([], description="Only videos with none of these tags.")
+    uploader: str | None = Field(None, max_length=512, description="Only videos of this uploader.")
+    language: str | None = Field(
+        None, max_length=35, description="Only videos of this language, written as in metadata."
+    )
+    published_after: Moment | None = Field(
+        None, description="Only videos published at this time or later."
+    )
+    published_before: Moment | None = Field(
+        None, description="Only videos published before this time."
+    )
+
+    def matching(self) -> Filter:
+        """Return what metadata must say."""
+        after, before = self.published_after, self.published_before
+        return Filter(
+            tags_any=frozenset(self.tags_any),
+            tags_all=frozenset(self.tags_all),
+            tags_none=frozenset(self.tags_none),
+            uploader=self.uploader,
+            language=self.language,
+            published_after=None if after is None else moment_of(after),
+            published_before=None if before is None else moment_of(before),
+        )
+
+
+class VideoListQuery(ListOptions):
+    """Options of a list that is for everybody."""
+
+    user_id: Id | None = Field(None, description="Leave out what this user has seen.")
+
+    def wanted(self, now: float) -> Wanted:
+        """Return what is asked for at `now`."""
+        return Wanted(
+            now=now,
+            k=self.k,
+            exclude=frozenset(map(VideoId, self.exclude)),
+            matching=self.matching(),
+            seen_by=None if self.user_id is None else UserId(self.user_id),
+        )
+
+
+class UserOptions(ListOptions):
+    """Options of a list that is for one user."""
+
+    exclude_uploader: Literal["self"] | None = Field(
+        None, description="`self`: leave out what the user has uploaded (metadata.uploader)."
+    )
+
+    def request(
+        self,
+        now: float,
+        user_id: str | None,
+        session: tuple[tuple[VideoId, float], ...] = (),
+    ) -> Request:
+        """Return what is asked for at `now`."""
+        return Request(
+            now=now,
+            k=self.k,
+            exclude=frozenset(map(VideoId, self.exclude)),
+            matching=self.matching(),
+            user_id=None if user_id is None else UserId(user_id),
+            exclude_own=self.exclude_uploader == "self",
+            session=session,
+        )
+
+
+class SessionEvent(Strict):
+    """A video that was met in this session, and how."""
+
+    video_id: Id
+    kind: Kind = "view"
+
+
+class RecommendationBody(Strict, UserOptions):
+    """A list for a user, or for somebody without a name, who has met the videos of a session."""
+
+    user_id: Id | None = Field(None, description="Nobody we know: leave it out.")
+    session: list[SessionEvent] = Field(
+        [],
+        max_length=MAX_SESSION,
+        description="What was met in this session, oldest first. Nothing of it is recorded.",
+    )
+
+    def asked(self, now: float, weights: Mapping[Kind, float]) -> Request:
+        """Return what is asked for at `now`, where each kind has one of `weights`."""
+        met = tuple((VideoId(event.video_id), weights[event.kind]) for event in self.session)
+        return self.request(now, self.user_id, met)
+
+
+class RecommendationBatch(Strict):
+    """Lists for many, each asked for by itself."""
+
+    requests: Annotated[list[RecommendationBody], Field(min_length=1, max_length=MAX_USERS)]

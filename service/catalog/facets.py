@@ -1,0 +1,154 @@
+"""What filters ask of videos, in columns. Knows rows and metadata; nothing of vectors or users.
+
+Columns only ever grow at their end: whoever looks at the first `count` rows never sees what was
+written later, and one thread writes while others read.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from service.catalog.index import Mask, Rows
+
+FIRST_CAPACITY: Final = 256
+# No video has this code.
+NOBODY: Final = -1
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What metadata must say: all that is set holds. Moments are Unix seconds.
+
+    A video of which nothing is known of what is asked does not match; `tags_none` it does.
+    """
+
+    tags_any: frozenset[str] = frozenset()
+    tags_all: frozenset[str] = frozenset()
+    tags_none: frozenset[str] = frozenset()
+    uploader: str | None = None
+    language: str | None = None
+    published_after: float | None = None
+    published_before: float | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is asked."""
+        return any(getattr(self, field.name) not in {None, frozenset()} for field in fields(self))
+
+
+class Facets:
+    """Tags, uploader, language, publication and expiry of rows."""
+
+    def __init__(self, metadata: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Begin with a row for each of `metadata`."""
+        self.count = 0
+        # Whether any row ever had an end: without, nobody need look for one.
+        self.perishable = False
+        self._tagged: dict[str, array[int]] = {}
+        self._codes: dict[str, int] = {}
+        self._uploaders = np.empty(FIRST_CAPACITY, dtype=np.int32)
+        self._languages = np.empty(FIRST_CAPACITY, dtype=np.int32)
+        self._published = np.empty(FIRST_CAPACITY, dtype=np.float64)
+        self._expires = np.empty(FIRST_CAPACITY, dtype=np.float64)
+        for told in metadata:
+            self.append(told)
+
+    def append(self, told: Mapping[str, Any]) -> None:
+        """Add a row of which `told` is known. What is no metadata as we take it says nothing."""
+        row = self.count
+        if row == len(self._published):
+            self._grow()
+        tags = told.get("tags")
+        for tag in set(map(str, tags)) if isinstance(tags, list) else ():
+            self._tagged.setdefault(tag, array("i")).append(row)
+        self._uploaders[row] = self._code(told.get("uploader"))
+        self._languages[row] = self._code(told.get("language"))
+        self._published[row] = moment_of(told.get("published_at"))
+        self._expires[row] = moment_of(told.get("expires_at"))
+        self.perishable = self.perishable or not np.isnan(self._expires[row])
+        self.count += 1
+
+    def cut(self, count: int) -> None:
+        """Take back all rows behind the first `count`."""
+        if self.count == count:
+            return
+        for rows in self._tagged.values():
+            while rows and rows[-1] >= count:
+                rows.pop()
+        self.count = count
+
+    def matching(self, wanted: Filter, count: int) -> Mask:
+        """Return which of the first `count` rows are as `wanted`: (count,)."""
+        mask = np.ones(count, dtype=bool)
+        if wanted.tags_any:
+            mask &= self._any_tag(wanted.tags_any, count)
+        for tag in sorted(wanted.tags_all):
+            mask &= self._any_tag({tag}, count)
+        if wanted.tags_none:
+            mask &= ~self._any_tag(wanted.tags_none, count)
+        for column, text in (
+            (self._uploaders, wanted.uploader),
+            (self._languages, wanted.language),
+        ):
+            if text is not None:
+                mask &= column[:count] == self._codes.get(text, NOBODY - 1)
+        # Not a number is neither after nor before anything.
+        published = self._published[:count]
+        if wanted.published_after is not None:
+            mask &= published >= wanted.published_after
+        if wanted.published_before is not None:
+            mask &= published < wanted.published_before
+        return mask
+
+    def expired(self, now: float, count: int) -> Mask:
+        """Return which of the first `count` rows have come to their end at `now`: (count,)."""
+        return self._expires[:count] <= now
+
+    def taken(self, places: Rows) -> "Facets":
+        """Return the rows at `places`, which ascend, as facets of their own."""
+        few = Facets()
+        few.count = len(places)
+        few.perishable = self.perishable
+        few._codes = dict(self._codes)
+        room = max(FIRST_CAPACITY, 2 * len(places))
+        for name in ("_uploaders", "_languages", "_published", "_expires"):
+            column = getattr(self, name)
+            setattr(few, name, np.concatenate([column[places], column[: room - len(places)]]))
+        moved = np.full(self.count, -1, dtype=np.int32)
+        moved[places] = np.arange(len(places), dtype=np.int32)
+        for tag, rows in self._tagged.items():
+            kept = moved[np.frombuffer(rows.tobytes(), np.int32)]
+            if (kept >= 0).any():
+                few._tagged[tag] = array("i", kept[kept >= 0].tobytes())
+        return few
+
+    def _any_tag(self, tags: Iterable[str], count: int) -> Mask:
+        mask = np.zeros(count, dtype=bool)
+        for tag in tags:
+            if tag in self._tagged:
+                # A copy: an array that is looked into cannot grow.
+                rows = np.frombuffer(self._tagged[tag].tobytes(), np.int32)
+                mask[rows[: np.searchsorted(rows, count)]] = True
+        return mask
+
+    def _code(self, text: Any) -> int:
+        return self._codes.setdefault(text, len(self._codes)) if isinstance(text, str) else NOBODY
+
+    def _grow(self) -> None:
+        for name in ("_uploaders", "_languages", "_published", "_expires"):
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate([column, np.empty_like(column)]))
+
+
+def moment_of(text: Any) -> float:
+    """Return the Unix seconds of an ISO 8601 time, UTC if it has no offset; else not a number."""
+    if not isinstance(text, str):
+        return np.nan
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return np.nan
