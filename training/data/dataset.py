@@ -91,7 +91,8 @@ class Dataset:
     """Interactions in three splits, and one feature matrix per modality.
 
     `features[m]: (V, F_m)` float32; an all-zero row says that the video lacks modality m.
-    `metadata[i]` is what is told of video row i, JSON-ready (title, tags, uploader, published_at).
+    `metadata[i]` is what is told of video row i, JSON-ready
+    (title, tags, uploader, language, published_at, expires_at).
     `seen` are in no split: these users met these videos and are not to be recommended them again,
     but nothing is learnt or judged of it. `hidden` are rows of videos to recommend to nobody.
     `log_position` is how far the event log has been read into all this.

@@ -4,7 +4,8 @@
     interactions.parquet   user_id, video_id: string;
                            optional timestamp: int64 seconds, split: string
     videos.parquet         video_id: string; optional hidden: bool,
-                           title, uploader, published_at: string, tags: list of string
+                           title, uploader, language, published_at, expires_at: string,
+                           tags: list of string
     visual.npy, acoustic.npy, textual.npy     any of them: (V, F) float, row i = row i of
                            videos.parquet; an all-zero row says that the video lacks the modality
 

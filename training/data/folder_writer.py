@@ -88,7 +88,9 @@ def _video_table(dataset: Dataset) -> pa.Table:
             ("title", pa.string()),
             ("tags", pa.list_(pa.string())),
             ("uploader", pa.string()),
+            ("language", pa.string()),
             ("published_at", pa.string()),
+            ("expires_at", pa.string()),
         ]
     )
     pairs = zip(dataset.video_ids, rows, strict=True)

@@ -15,7 +15,7 @@ from training.data.dataset import Rows
 from training.data.faults import MAX_FAULTS_SHOWN, Faults
 
 VIDEOS: Final = "videos.parquet"
-METADATA: Final = ("title", "tags", "uploader", "published_at")
+METADATA: Final = ("title", "tags", "uploader", "language", "published_at", "expires_at")
 HIDDEN: Final = "hidden"
 
 

@@ -20,6 +20,7 @@ from eventlog.events import (
     UserErased,
     VideoDeleted,
     VideoHidden,
+    VideoRetold,
     VideoShown,
     VideoUpserted,
     decode,
@@ -130,6 +131,9 @@ class Since:
                 video = _number(self._videos.numbers, event.video_id, "video_id")
                 self._videos.delete(video)
                 self._pairs.forget_video(video)
+            case VideoRetold():
+                video = _number(self._videos.numbers, event.video_id, "video_id")
+                self._videos.retell(video, event.metadata)
             case VideoHidden() | VideoShown():
                 video = _number(self._videos.numbers, event.video_id, "video_id")
                 self._videos.hide(video, hidden=isinstance(event, VideoHidden))

@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from eventlog.events import VideoUpserted
+from eventlog.events import VideoUpserted, merged
 from models.modality import Modality
 from training.data.columns import Growing
 from training.data.dataset import Dataset, Floats, Rows
 
-TEXTS: Final = ("title", "uploader", "published_at")
+TEXTS: Final = ("title", "uploader", "language", "published_at", "expires_at")
 TAGS: Final = "tags"
 
 
@@ -42,6 +42,7 @@ class Videos:
         self._hidden = set(base.hidden.tolist())
         # Put with features that do not fit while not live: what hides them is kept in mind.
         self._unread: set[int] = set()
+        self._retold: dict[int, dict[str, Any]] = {}
 
     def put(self, event: VideoUpserted) -> None:
         """A video arrived or was replaced.
@@ -56,13 +57,22 @@ class Videos:
             self._unread.add(number)
             raise
         self._unread.discard(number)
+        self._retold.pop(number, None)
         self._live[number] = Put(features, _told(event.metadata))
+
+    def retell(self, number: int, metadata: dict[str, Any]) -> None:
+        """Some metadata of a video is another now; of one that is not there it is void."""
+        if number not in self._live:
+            return
+        known = self._known(number, self._live[number])
+        self._retold[number] = _told(merged(known, metadata))
 
     def delete(self, number: int) -> None:
         """A video is gone, and with it that it was hidden."""
         self._live.pop(number, None)
         self._hidden.discard(number)
         self._unread.discard(number)
+        self._retold.pop(number, None)
 
     def hide(self, number: int, *, hidden: bool) -> None:
         """A video is hidden or shown; one that is not there is not."""
@@ -102,8 +112,14 @@ class Videos:
 
     def metadata(self) -> list[dict[str, Any]]:
         """Return what is told of all videos there are."""
-        known = self._base.metadata or [{} for _ in self._base.video_ids]
-        return [known[n] if put is None else put.metadata for n, put in self._live.items()]
+        return [self._known(number, put) for number, put in self._live.items()]
+
+    def _known(self, number: int, put: Put | None) -> dict[str, Any]:
+        if number in self._retold:
+            return self._retold[number]
+        if put is not None:
+            return put.metadata
+        return self._base.metadata[number] if self._base.metadata else {}
 
     def _features(self, event: VideoUpserted) -> dict[Modality, Floats]:
         strange = sorted(set(event.features).difference(self._widths))

@@ -3,9 +3,9 @@
 `interactions` has user_id, video_id and, if known, timestamp (seconds or milliseconds since 1970)
 and split (train, val, test); options name other columns. `visual`, `acoustic` and `textual` hold
 features: a row a video, with video_id and the vector in one column or in several. `videos` may tell
-video_id, title, tags (apart by |, or a list), uploader and published_at. All are .parquet, .csv or
-.tsv. Features may also be .npy: row i then belongs to row i of `videos` or, without such a table,
-to the video whose id is the number i. Ids are the tables'.
+video_id, title, tags (apart by |, or a list), uploader, language, published_at and expires_at. All
+are .parquet, .csv or .tsv. Features may also be .npy: row i then belongs to row i of `videos` or,
+without such a table, to the video whose id is the number i. Ids are the tables'.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ TABLES: Final = (".parquet", ".csv", ".tsv")
 FEATURES: Final[Names] = {
     modality: [f"{modality}{suffix}" for suffix in (*TABLES, ".npy")] for modality in MODALITIES
 }
-TOLD: Final = ("title", "uploader", "published_at")
+TOLD: Final = ("title", "uploader", "language", "published_at", "expires_at")
 TAGS: Final = "tags"
 
 

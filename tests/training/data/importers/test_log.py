@@ -19,8 +19,10 @@ from eventlog.events import (
     UserErased,
     VideoDeleted,
     VideoHidden,
+    VideoRetold,
     VideoShown,
     VideoUpserted,
+    merged,
 )
 from eventlog.log import Entry
 from eventlog.position import START, Position
@@ -513,6 +515,13 @@ def joined(event: VideoUpserted) -> list[float]:
     return [float(value) for part in raw for value in np.frombuffer(part, "<f4")]
 
 
+RETOLD: list[dict[str, Any]] = [{"title": "t"}, {"title": None, "tags": ["a"]}, {"language": "de"}]
+
+
+def retold(name: str, metadata: dict[str, Any]) -> VideoRetold:
+    return VideoRetold(video_id=name, metadata=metadata, recorded_at=0)
+
+
 class Model:
     """The base in dictionaries, and what a plain program would make of the same events."""
 
@@ -532,6 +541,10 @@ class Model:
             self.pairs = {pair: p for pair, p in self.pairs.items() if pair[0] != event.user_id}
         elif isinstance(event, VideoUpserted):
             self.videos[event.video_id] = (joined(event), event.metadata)
+        elif isinstance(event, VideoRetold):
+            if event.video_id in self.videos:
+                features, metadata = self.videos[event.video_id]
+                self.videos[event.video_id] = (features, merged(metadata, event.metadata))
         elif event == deleted(event.video_id):
             name = event.video_id
             self.videos.pop(name, None)
@@ -576,6 +589,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(erased, users),
     st.builds(deleted, videos),
     st.builds(hidden, videos),
+    st.builds(retold, videos, st.sampled_from(RETOLD)),
     st.builds(shown, videos),
     st.builds(
         put,
