@@ -49,6 +49,8 @@ class Facets:
         self.perishable = False
         self._tagged: dict[str, array[int]] = {}
         self._codes: dict[str, int] = {}
+        # Never used twice: codes of texts that are gone are not given to others.
+        self._next_code = 0
         self._uploaders = np.empty(FIRST_CAPACITY, dtype=np.int32)
         self._languages = np.empty(FIRST_CAPACITY, dtype=np.int32)
         self._published = np.empty(FIRST_CAPACITY, dtype=np.float64)
@@ -112,7 +114,9 @@ class Facets:
         few = Facets()
         few.count = len(places)
         few.perishable = self.perishable
-        few._codes = dict(self._codes)
+        used = {*self._uploaders[places].tolist(), *self._languages[places].tolist()}
+        few._codes = {text: code for text, code in self._codes.items() if code in used}
+        few._next_code = self._next_code
         room = max(FIRST_CAPACITY, 2 * len(places))
         for name in ("_uploaders", "_languages", "_published", "_expires"):
             column = getattr(self, name)
@@ -135,7 +139,11 @@ class Facets:
         return mask
 
     def _code(self, text: Any) -> int:
-        return self._codes.setdefault(text, len(self._codes)) if isinstance(text, str) else NOBODY
+        if not isinstance(text, str):
+            return NOBODY
+        code = self._codes.setdefault(text, self._next_code)
+        self._next_code = max(self._next_code, code + 1)
+        return code
 
     def _grow(self) -> None:
         for name in ("_uploaders", "_languages", "_published", "_expires"):
