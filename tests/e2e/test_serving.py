@@ -131,7 +131,7 @@ def test_asked_to_end_it_answers_what_it_has_begun_and_ends_well(
         assert http.get("/v1/users/user-00000/recommendations").status_code == 200
         # A read that waits for a position nobody has written: under way when the signal comes.
         waiting: list[int] = []
-        path = f"/v1/model?min_position={'9' * 16}"
+        path = f"/v1/model?min_position={'9' * 16}-{'9' * 16}"
         slow = threading.Thread(target=lambda: waiting.append(_status(process.url + path)))
         slow.start()
         time.sleep(0.3)
