@@ -38,8 +38,9 @@ from service.telemetry import Telemetry
 CYCLES: Final = 1_000_000
 HTTP_CYCLES: Final = 10_000
 PAGE: Final = 256
-# One interaction for so many cycles, by one of so many users, with one of so many videos.
-CALM, USERS, MET = 10, 1000, 7
+# One interaction for so many cycles, by one of so many users, with one of so many videos: half way
+# through, every user has met more than are remembered as recent.
+CALM, USERS, MET = 2, 1000, 7
 SAMPLES: Final = 20
 VIDEOS: Final = 2000
 MEBIBYTE: Final = 1 << 20
