@@ -25,11 +25,13 @@ from models.bundle.reader import read_bundle, read_current_id
 from models.bundle.writer import make_current
 from models.ids import UserId, VideoId
 from service.catalog.edit import Feedback
+from service.catalog.facets import Filter
 from service.catalog.overlay import Overlay
 from service.catalog.replay import Replay
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
 from service.recommend.recommender import recommend, recommend_similar
+from service.recommend.request import Request, Wanted
 from service.settings import Settings
 from service.telemetry import Telemetry
 from tests.support.asking import answers, asking, paths
@@ -48,6 +50,8 @@ SWAPS = 12
 # A bundle is loaded in some 20 ms: kills at 0, 5, 10 … ms come before, in the midst and after.
 STEP = 0.005
 TRAINED = 60
+# What is left of a full disk: enough for some events of a batch, not for all of them.
+ROOM, BATCH = 40_000, 100
 LISTS = [path for path in paths() if "recommendations" in path]
 
 
@@ -155,6 +159,7 @@ def test_killed_while_it_swaps_bundles_it_answers_from_one_of_them_before_and_af
         with asking(service.url) as http:
             expected[bundle_id] = answers(http)
         service.kill()
+    assert all(b'"live"' in expected[bundle_id]["/v1/videos/a"] for bundle_id in (old, new))
     assert all(expected[old][path] != expected[new][path] for path in LISTS)
     rng, before = random.Random(3), 0
     for swap in range(SWAPS):
@@ -189,7 +194,7 @@ def test_on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_half_writt
     with asking(service.url) as http:
         kept = [name for name in ("a", "b") if put_batch(http, name).status_code == 200]
         wal = tmp_path / "events.db-wal"
-        service.limit_files(wal.stat().st_size + 5000)
+        service.limit_files(wal.stat().st_size + ROOM)
         refused = []
         for name in ("c", "d", "e"):
             response = put_batch(http, name)
@@ -208,23 +213,25 @@ def test_on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_half_writt
     else:
         service.limit_files(-1)
     with asking(service.url) as http:
-        assert http.get("/v1/model").json()["videos"] == TRAINED + 5 * len(kept)
+        assert http.get("/v1/model").json()["videos"] == TRAINED + BATCH * len(kept)
         kept += [name for name in ("c", "f") if put_batch(http, name).status_code == 200]
         entries = read_all(sqlite_url(tmp_path))
         found = [decode(entry.payload).metadata["title"] for entry in entries]  # type: ignore[union-attr] # puts
-        assert found == [f"{name}{place}" for name in ("a", "b", "c", "f") for place in range(5)]
+        assert found == [
+            f"{name}{place}" for name in ("a", "b", "c", "f") for place in range(BATCH)
+        ]
         assert http.get("/v1/model").json()["videos"] == TRAINED + len(found)
 
 
 def put_batch(http: httpx.Client, name: str) -> httpx.Response:
-    """Put five videos, under a key that is the name of the batch."""
+    """Put as many videos as a batch has, under a key that is the name of the batch."""
     videos = [
         {
             "video_id": f"{name}{place}",
             "features": features(place),
             "metadata": {"title": f"{name}{place}"},
         }
-        for place in range(5)
+        for place in range(BATCH)
     ]
     body, key = {"videos": videos}, {"idempotency-key": name}
     return http.post("/v1/videos:batch", json=body, headers=key)
@@ -252,9 +259,14 @@ def test_no_event_that_can_be_read_fails_and_no_list_suffers(
     for start in range(0, len(entries), at_once):
         view = replay.apply(view, entries[start : start + at_once]).view
     assert all("do not fit" in q.fault or "no whole" in q.fault for q in view.overlay.quarantine)
-    lists = [recommend(view, UserId(name), 500) for name in ("user-00000", "u", "", "nobody")]
+    tagged = Filter(tags_none=frozenset({"t"}))
+    lists = [
+        recommend(view, Request(now=0, k=500, user_id=UserId(name), matching=matching))
+        for name in ("user-00000", "u", "", "nobody")
+        for matching in (Filter(), tagged)
+    ]
     lists += [
-        recommend_similar(view, video_id, 500)
+        recommend_similar(view, video_id, Wanted(now=0, k=500))
         for video_id in [VideoId("video-00001"), *view.overlay.videos]
         if view.row(video_id) is not None
     ]

@@ -69,7 +69,9 @@ def assert_alike(replicas: list[Asked], position: str) -> dict[str, bytes]:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(story=st.lists(steps(REPLICAS), min_size=1, max_size=40), at_once=st.sampled_from([1, 2, 7]))
+@given(
+    story=st.lists(steps(REPLICAS), min_size=20, max_size=60), at_once=st.sampled_from([1, 2, 7])
+)
 def test_replicas_agree_whatever_was_told_and_when_they_learnt_of_it(
     trained: Path,
     newer: Path,

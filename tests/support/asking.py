@@ -25,11 +25,12 @@ def asking(url: str) -> httpx.Client:
 
 
 def paths(users: Sequence[str] = USERS, videos: Sequence[str] = VIDEOS) -> list[str]:
-    """Return the lists of `users` and those of videos like `videos`, short ones and whole ones."""
+    """Return lists for `users` and of videos like `videos`: short, whole, and of some tags."""
     asked = [f"/v1/users/{segment(user)}/recommendations" for user in users]
     asked += [f"/v1/videos/{segment(video)}/similar" for video in videos]
     known = [f"/v1/videos/{segment(video)}" for video in videos]
-    return [*(f"{path}?k={k}" for path in asked for k in (3, 500)), *known]
+    options = ("k=3", "k=500", "k=500&tags_any=t1&tags_none=t2")
+    return [*(f"{path}?{option}" for path in asked for option in options), *known]
 
 
 def answers(replica: Asked, position: str | None = None) -> dict[str, bytes]:

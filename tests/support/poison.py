@@ -10,6 +10,7 @@ from eventlog.events import (
     UserErased,
     VideoDeleted,
     VideoHidden,
+    VideoRetold,
     VideoShown,
     VideoUpserted,
 )
@@ -31,7 +32,18 @@ MOMENTS = st.floats()
 FEATURES = st.fixed_dictionaries(
     {}, optional={**{name: bytes_of(width) for name, width in WIDTHS.items()}, "smell": st.binary()}
 )
-METADATA = st.dictionaries(st.text(max_size=2), st.none() | st.floats() | st.binary(), max_size=2)
+ODDITIES = (
+    st.none()
+    | st.floats()
+    | st.binary(max_size=3)
+    | st.text(max_size=3)
+    | st.sampled_from(["0001-01-01", "9999-12-31T23:59:59-23:59", "2026-01-31T12:00:00Z"])
+)
+METADATA = st.dictionaries(
+    st.sampled_from(["tags", "uploader", "language", "published_at", "expires_at", "title"]),
+    ODDITIES | st.lists(ODDITIES, max_size=2) | st.dictionaries(st.text(max_size=1), ODDITIES),
+    max_size=4,
+)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         VideoUpserted,
@@ -40,6 +52,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         metadata=METADATA,
         recorded_at=MOMENTS,
     ),
+    st.builds(VideoRetold, video_id=VIDEO_IDS, metadata=METADATA, recorded_at=MOMENTS),
     *(
         st.builds(kind, video_id=VIDEO_IDS, recorded_at=MOMENTS)
         for kind in (VideoDeleted, VideoHidden, VideoShown)

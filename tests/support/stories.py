@@ -11,10 +11,10 @@ from tests.support.asking import USERS, VIDEOS, Asked
 from tests.support.server import features, segment
 
 # What is asked about, and what is not but is near it.
-STORIED_VIDEOS: Final = (*VIDEOS, "video-00005", "z")
+STORIED_VIDEOS: Final = (*VIDEOS, "y", "z")
 STORIED_USERS: Final = (*USERS[:3], "another")
 SEEDS: Final = 4
-VERBS: Final = ("put", "delete", "hide", "show", "met", "met", "met", "erase")
+VERBS: Final = ("put", "put", "put", "met", "met", "met", "delete", "hide", "show", "erase")
 
 
 class Step(NamedTuple):
@@ -68,7 +68,8 @@ def _send(replica: Asked, step: Step, last: str) -> httpx.Response:
     video = f"/v1/videos/{segment(step.video_id)}"
     match step.verb:
         case "put":
-            body: dict[str, Any] = {"features": features(step.seed)}
+            tagged = {"tags": [f"t{step.seed}", f"t{step.seed // 2}"]}
+            body: dict[str, Any] = {"features": features(step.seed), "metadata": tagged}
             return replica.request("PUT", video, json=body)
         case "delete":
             return replica.request("DELETE", video)
