@@ -19,6 +19,8 @@ from prometheus_client import (
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+SOURCES: Final = ("personal", "fold_in", "similar", "trending", "popular", "fresh")
+
 
 class Telemetry:
     """The metrics of one process, in a registry of their own."""
@@ -85,7 +87,7 @@ class Telemetry:
             "reco_follower_failures", "Unexpected failures of a loop.", ["loop"], registry=registry
         )
         for counter, values in (
-            (self.recommendations, ("personal", "fold_in", "similar", "popular", "fresh")),
+            (self.recommendations, SOURCES),
             (self.event_log_errors, ("append", "read", "trim")),
             (self.follower_failures, ("event log", "bundle")),
         ):

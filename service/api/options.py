@@ -5,29 +5,28 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from eventlog.events import Kind
+from eventlog.events import KINDS, Kind
 from models.ids import UserId, VideoId
 from service.api.dependencies import MAX_K
 from service.api.schemas import Id, Strict, Tag, check_moment
 from service.catalog.facets import Filter, moment_of
+from service.recommend.lists import Window
 from service.recommend.request import DEFAULT_K, Request, Wanted
 
 MAX_TAGS = 20
 MAX_EXCLUDED = 1000
 MAX_SESSION = 200
 MAX_USERS = 256
+MAX_CURSOR = 12_000
 
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(check_moment)]
 
 
-class ListOptions(BaseModel):
-    """How long a list is and which videos may be in it. All conditions hold at once."""
+class Filters(BaseModel):
+    """How long a list is and what is told of its videos. All conditions hold at once."""
 
     k: int = Field(DEFAULT_K, ge=1, le=MAX_K, description="Length of the list, K.")
-    exclude: list[Id] = Field(
-        [], max_length=MAX_EXCLUDED, description="Ids of videos to leave out; unknown ones may be."
-    )
     tags_any: Tags = Field([], description="Only videos with one of these tags at least.")
     tags_all: Tags = Field([], description="Only videos with all of these tags.")
     tags_none: Tags = Field([], description="Only videos with none of these tags.")
@@ -56,6 +55,22 @@ class ListOptions(BaseModel):
         )
 
 
+class ListOptions(Filters):
+    """Which videos may be in a list beside."""
+
+    exclude: list[Id] = Field(
+        [], max_length=MAX_EXCLUDED, description="Ids of videos to leave out; unknown ones may be."
+    )
+
+
+class CatalogQuery(Filters):
+    """A part of all videos."""
+
+    cursor: str | None = Field(
+        None, max_length=MAX_CURSOR, description="`next_cursor` of the answer before."
+    )
+
+
 class VideoListQuery(ListOptions):
     """Options of a list that is for everybody."""
 
@@ -70,6 +85,19 @@ class VideoListQuery(ListOptions):
             matching=self.matching(),
             seen_by=None if self.user_id is None else UserId(self.user_id),
         )
+
+
+class TrendingQuery(VideoListQuery):
+    """How far back is looked, and at what."""
+
+    window: Window = Field("day", description="How far back is looked.")
+    kind: list[Kind] = Field(
+        [], max_length=len(KINDS), description="Kinds that count; by default all with a weight."
+    )
+
+    def weights(self, weights: Mapping[Kind, float]) -> Mapping[Kind, float]:
+        """Return those of `weights` that count."""
+        return {kind: weights[kind] for kind in self.kind or weights}
 
 
 class UserOptions(ListOptions):

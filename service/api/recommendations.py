@@ -15,6 +15,7 @@ from service.api.dependencies import (
 from service.api.options import (
     RecommendationBatch,
     RecommendationBody,
+    TrendingQuery,
     UserOptions,
     VideoListQuery,
 )
@@ -23,8 +24,10 @@ from service.api.schemas import (
     RecommendedVideo,
     SimilarVideos,
     UserRecommendations,
+    VideoList,
 )
 from service.catalog.view import View
+from service.recommend.lists import recommend_fresh, recommend_trending
 from service.recommend.recommender import Recommendation, recommend, recommend_similar
 from service.recommend.request import Request
 
@@ -62,6 +65,31 @@ async def post_recommendation_batch(
         bundle_id=view.bundle_id,
         position=view.position,
         results=[await _answer(services, view, one.asked(now, weights)) for one in body.requests],
+    )
+
+
+# Before the routes of single videos: one by the name of trending is asked for as %74rending.
+@router.get("/videos/trending")
+async def get_trending(
+    view: ViewDep, services: ServicesDep, options: Annotated[TrendingQuery, Query()]
+) -> VideoList:
+    """Return what found most users of late, the latest counting most."""
+    weights = options.weights(services.settings.kind_weights)
+    wanted = options.wanted(services.clock())
+    found = await services.in_worker(recommend_trending, view, wanted, options.window, weights)
+    return VideoList(
+        bundle_id=view.bundle_id, position=view.position, recommendations=_places(found, services)
+    )
+
+
+@router.get("/videos/fresh")
+async def get_fresh(
+    view: ViewDep, services: ServicesDep, options: Annotated[VideoListQuery, Query()]
+) -> VideoList:
+    """Return what arrived since the bundle, the latest first."""
+    found = await services.in_worker(recommend_fresh, view, options.wanted(services.clock()))
+    return VideoList(
+        bundle_id=view.bundle_id, position=view.position, recommendations=_places(found, services)
     )
 
 

@@ -52,6 +52,9 @@ Seconds = Annotated[
 ]
 
 
+State = Literal["live", "hidden", "expired"]
+
+
 class Strict(BaseModel):
     """The root of what clients send."""
 
@@ -145,14 +148,74 @@ class SimilarVideos(BaseModel):
     recommendations: list[RecommendedVideo]
 
 
+class VideoList(BaseModel):
+    """Videos for everybody, best first, and what it was answered from."""
+
+    bundle_id: str
+    position: str
+    recommendations: list[RecommendedVideo]
+
+
+class UserReply(BaseModel):
+    """What is known of a user, in numbers.
+
+    `seen` counts videos that are live now; `recorded_interactions` came since the bundle.
+    """
+
+    user_id: str
+    known: bool
+    trained_interactions: int
+    recorded_interactions: int
+    seen: int
+    bundle_id: str
+    position: str
+
+
+class HistoryEntry(BaseModel):
+    """A video that was met since the bundle: the last time, counted from 0, and its weight."""
+
+    video_id: str
+    place: int
+    weight: float
+
+
+class UserExport(BaseModel):
+    """All that answers are made of for one user."""
+
+    user_id: str
+    bundle_id: str
+    position: str
+    vector: list[float] | None
+    trained_interactions: int
+    seen_in_training: list[str]
+    history: list[HistoryEntry]
+
+
 class VideoReply(BaseModel):
     """What is known of a live video."""
 
     video_id: str
     metadata: dict[str, Any]
-    state: Literal["live", "hidden"]
+    state: State
     bundle_id: str
     position: str
+
+
+class ListedVideo(BaseModel):
+    """A video of the catalog."""
+
+    video_id: str
+    metadata: dict[str, Any]
+    state: State
+
+
+class VideoPage(BaseModel):
+    """Some of all videos, by id; `next_cursor` leads on, and is null at the end."""
+
+    bundle_id: str
+    position: str
+    videos: list[ListedVideo]
+    next_cursor: str | None
 
 
 class VideoWritten(BaseModel):

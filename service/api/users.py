@@ -1,12 +1,36 @@
-"""Users: erase. Recorded before it is answered."""
+"""Users: what is known of them, all of it on request, and erasing it."""
 
 from fastapi import APIRouter, Response
 
 from eventlog.events import UserErased
-from service.api.dependencies import ServicesDep, UserIdDep, WriteKeyDep
-from service.api.schemas import Written
+from models.ids import UserId
+from service.api.dependencies import ServicesDep, UserIdDep, ViewDep, WriteKeyDep
+from service.api.schemas import HistoryEntry, UserExport, UserReply, Written
+from service.catalog.index import VideoRow
+from service.catalog.view import View
 
 router = APIRouter(prefix="/v1", tags=["users"])
+
+
+@router.get("/users/{user_id}")
+async def get_user(user_id: UserIdDep, view: ViewDep) -> UserReply:
+    """Return what is known of a user, in numbers. Nobody is unknown: their numbers are 0."""
+    trained, history = view.trained_interactions(user_id), view.history(user_id)
+    return UserReply(
+        user_id=user_id,
+        known=bool(trained or history.length or len(view.seen_in_training(user_id))),
+        trained_interactions=trained,
+        recorded_interactions=history.length,
+        seen=len(view.seen(user_id)),
+        bundle_id=view.bundle_id,
+        position=view.position,
+    )
+
+
+@router.get("/users/{user_id}/export")
+async def get_user_export(user_id: UserIdDep, view: ViewDep, services: ServicesDep) -> UserExport:
+    """Return all that answers are made of for this user: vector, seen videos, history."""
+    return await services.in_worker(_export, view, user_id)
 
 
 @router.delete("/users/{user_id}")
@@ -19,3 +43,18 @@ async def delete_user(
     """
     event = UserErased(user_id=user_id, recorded_at=services.clock())
     return Written(position=await services.record([event], key, response))
+
+
+def _export(view: View, user_id: UserId) -> UserExport:
+    vector, snapshot = view.user_vector(user_id), view.snapshot
+    met = sorted(view.history(user_id).videos.items(), key=lambda item: item[1].place)
+    rows = view.seen_in_training(user_id).tolist()
+    return UserExport(
+        user_id=user_id,
+        bundle_id=view.bundle_id,
+        position=view.position,
+        vector=None if vector is None else vector.tolist(),
+        trained_interactions=view.trained_interactions(user_id),
+        seen_in_training=[snapshot.video_id(VideoRow(row)) for row in rows],
+        history=[HistoryEntry(video_id=v, place=one.place, weight=one.weight) for v, one in met],
+    )

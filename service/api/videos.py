@@ -1,11 +1,13 @@
 """Videos: add or replace, read, delete. A write is in the event log before it is answered."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from eventlog.events import Event, VideoDeleted, VideoHidden, VideoShown, VideoUpserted
 from models.ids import VideoId
+from service.api.cursors import from_cursor, to_cursor
 from service.api.decoding import Refused, SentVideo, json_body, read_batch, read_video
 from service.api.dependencies import (
     ServicesDep,
@@ -15,13 +17,16 @@ from service.api.dependencies import (
     body_of,
     require_json,
 )
+from service.api.options import CatalogQuery
 from service.api.problems import list_faults
 from service.api.schemas import (
     BatchReply,
     BatchResult,
+    ListedVideo,
     Problem,
     VideoBatch,
     VideoBody,
+    VideoPage,
     VideoReply,
     VideoState,
     VideoWritten,
@@ -29,6 +34,7 @@ from service.api.schemas import (
 )
 from service.catalog.view import View
 from service.errors import InvalidInput, UnknownVideo
+from service.recommend.lists import list_videos
 
 router = APIRouter(prefix="/v1", tags=["videos"])
 
@@ -75,13 +81,35 @@ async def post_videos(
     return BatchReply(results=results)
 
 
+@router.get("/videos")
+async def get_videos(
+    view: ViewDep, services: ServicesDep, options: Annotated[CatalogQuery, Query()]
+) -> VideoPage:
+    """Return live videos in the order of their ids, hidden and ended ones too."""
+    after = ""
+    if options.cursor is not None:
+        after = from_cursor("videos", options.cursor, "query.cursor").decode()
+    k, now = options.k, services.clock()
+    ids = await services.in_worker(list_videos, view, options.matching(), k + 1, after)
+    more = to_cursor("videos", ids[k - 1].encode()) if len(ids) > k else None
+    return VideoPage(
+        bundle_id=view.bundle_id,
+        position=view.position,
+        videos=[
+            ListedVideo(video_id=v, metadata=dict(view.metadata(v)), state=view.state(v, now))
+            for v in ids[:k]
+        ],
+        next_cursor=more,
+    )
+
+
 @router.get("/videos/{video_id}")
-async def get_video(video_id: VideoIdDep, view: ViewDep) -> VideoReply:
+async def get_video(video_id: VideoIdDep, view: ViewDep, services: ServicesDep) -> VideoReply:
     """Return what is known of a live video."""
     return VideoReply(
         video_id=video_id,
         metadata=dict(view.metadata(video_id)),
-        state="hidden" if view.is_hidden(video_id) else "live",
+        state=view.state(video_id, services.clock()),
         bundle_id=view.bundle_id,
         position=view.position,
     )

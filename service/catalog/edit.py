@@ -81,6 +81,7 @@ class Edit:
         self._histories = overlay.histories.mutate()
         self._warmth = overlay.warmth.mutate()
         self._gained = overlay.gained.mutate()
+        self._trends = overlay.trends
         self._erased = overlay.erased.mutate()
         self._delta = DeltaEdit(overlay.delta, snapshot.index)
         self._retold = overlay.retold
@@ -109,7 +110,9 @@ class Edit:
                 self._retell(VideoId(event.video_id), event.metadata)
             case InteractionRecorded():
                 weight = self._feedback.weights[event.kind]
-                self._remember(UserId(event.user_id), VideoId(event.video_id), weight)
+                user_id, video_id = UserId(event.user_id), VideoId(event.video_id)
+                self._remember(user_id, video_id, weight)
+                self._trends = self._trends.grown(user_id, video_id, event.kind, event.recorded_at)
             case UserErased():
                 self._erase(UserId(event.user_id))
 
@@ -139,6 +142,7 @@ class Edit:
             histories=self._histories.finish(),
             warmth=self._warmth.finish(),
             gained=self._gained.finish(),
+            trends=self._trends,
             erased=self._erased.finish(),
             delta=self._delta.finish(),
             retold=_cut_back(self._retold, self._overlay.retold.count),
@@ -277,6 +281,7 @@ class Edit:
         for video_id, met in sorted(history.videos.items(), key=lambda item: item[1].place):
             self._credit(user_id, video_id, met.weight, 0.0)
         self._histories.pop(user_id, None)
+        self._trends = self._trends.without(user_id)
         if self._snapshot.user_row(user_id) is not None:
             self._erased[user_id] = None
 

@@ -17,6 +17,7 @@ from service.catalog.delta import Delta
 from service.catalog.facets import Facets
 from service.catalog.index import Floats, Mask, VideoRow
 from service.catalog.snapshot import Snapshot
+from service.catalog.trends import Trends
 
 # Entries that could not be applied are named up to this number; all are counted.
 NAMED_FAULTS: Final = 20
@@ -99,6 +100,7 @@ class Overlay:
     histories: Map[UserId, History]
     warmth: Map[VideoId, Warmth]
     gained: Map[VideoId, int]
+    trends: Trends
     erased: Map[UserId, None]
     delta: Delta
     retold: Retold
@@ -119,6 +121,7 @@ class Overlay:
             histories=Map(),
             warmth=Map(),
             gained=Map(),
+            trends=Trends.empty(),
             erased=Map(),
             delta=Delta.empty(snapshot.manifest.vector_dim),
             retold=Retold([], Facets(), 0),

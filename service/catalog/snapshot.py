@@ -1,5 +1,6 @@
 """The frozen view of one bundle: ids, rows, vectors, index. Knows nothing of what came after."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ class Snapshot:
     def bundle_id(self) -> str:
         """The id of the bundle."""
         return self.manifest.bundle_id
+
+    @cached_property
+    def by_id(self) -> Rows:
+        """All rows in the order of their ids: (V,). Made when first asked for."""
+        ids = self.bundle.video_ids
+        return np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)
 
     def video_row(self, video_id: VideoId) -> VideoRow | None:
         """Return the row of a trained video."""

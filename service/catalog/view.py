@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
 from itertools import count as counting
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventlog.position import Position
 from models.ids import UserId, VideoId
-from service.catalog.facets import Facets, Filter
+from service.catalog.facets import Facets, Filter, moment_of
 from service.catalog.index import Floats, Mask, Rows, UserRow, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, History, Overlay, settled
 from service.catalog.snapshot import Snapshot
@@ -94,6 +94,11 @@ class View:
         """Return which rows have metadata as `wanted`, as it stands now: (V + count,)."""
         return self._spread(lambda facets, count: facets.matching(wanted, count))
 
+    @cached_property
+    def live(self) -> Mask:
+        """Which rows are those of live videos, hidden and ended ones too: (V + count,)."""
+        return ~np.concatenate([self.overlay.blocked, self.overlay.delta.dead])
+
     def _spread(self, ask: Callable[[Facets, int], Mask]) -> Mask:
         """Return what `ask` says of all rows, from where the metadata of each stands."""
         retold, delta = self.overlay.retold, self.overlay.delta
@@ -121,9 +126,15 @@ class View:
         offset = self.snapshot.manifest.videos
         return self.snapshot.video_id(row) if row < offset else self.overlay.delta.ids[row - offset]
 
-    def is_hidden(self, video_id: VideoId) -> bool:
-        """Tell whether a live video must not be recommended."""
-        return video_id in self.overlay.hidden
+    def state(self, video_id: VideoId, now: float) -> Literal["live", "hidden", "expired"]:
+        """Return whether a live video may be recommended at `now`.
+
+        Raises:
+            UnknownVideo: there is no such live video.
+        """
+        if moment_of(self.metadata(video_id).get("expires_at")) <= now:
+            return "expired"
+        return "hidden" if video_id in self.overlay.hidden else "live"
 
     def metadata(self, video_id: VideoId) -> Mapping[str, Any]:
         """Return the metadata of a live video.
@@ -170,7 +181,7 @@ class View:
 
         The session is videos and weights, oldest first; it counts as the log would count it.
         """
-        history = self._history(user_id)
+        history = self.history(user_id)
         newest_first = dict.fromkeys(reversed(history.recent))
         weights = {video_id: history.videos[video_id].weight for video_id in reversed(newest_first)}
         for video_id, weight in session:
@@ -181,20 +192,25 @@ class View:
         ids = tuple(video_id for _, video_id in known)
         return Experience(self.vectors(rows), np.array([weights[v] for v in ids]), ids)
 
-    def _history(self, user_id: UserId | None) -> History:
+    def history(self, user_id: UserId | None) -> History:
+        """Return what a user met since the bundle."""
         return NO_HISTORY if user_id is None else self.overlay.histories.get(user_id, NO_HISTORY)
+
+    def seen_in_training(self, user_id: UserId | None) -> Rows:
+        """Return the snapshot rows that a user met in training, ascending."""
+        row = self._trained_row(user_id)
+        return np.empty(0, dtype=np.int64) if row is None else self.snapshot.seen(row)
 
     def seen(self, user_id: UserId | None) -> set[VideoRow]:
         """Return the rows a user has met, in training or since, as the rows stand now."""
         rows: set[VideoRow] = set()
-        trained = self._trained_row(user_id)
-        if trained is not None:
-            met = self.snapshot.seen(trained)
+        met = self.seen_in_training(user_id)
+        if len(met):
             rows.update(met.tolist())
             # A replaced video lives in another row now; having seen it is a matter of its id.
             replaced = (self.snapshot.video_id(row) for row in met[self.overlay.blocked[met]])
             rows.update(row for row in map(self.row, replaced) if row is not None)
-        history = self._history(user_id)
+        history = self.history(user_id)
         rows.update(row for row in map(self.row, history.videos) if row is not None)
         return rows
 

@@ -13,7 +13,7 @@ from service.catalog.view import Candidate, View
 from service.recommend.fallback import popular_then_fresh
 from service.recommend.request import Request, Wanted
 
-Source = Literal["personal", "fold_in", "similar", "popular", "fresh"]
+Source = Literal["personal", "fold_in", "similar", "trending", "popular", "fresh"]
 
 
 class Recommendation(NamedTuple):
