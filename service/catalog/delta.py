@@ -17,6 +17,34 @@ from service.catalog.index import Floats, Index, Mask, Rows
 FIRST_CAPACITY: Final = 256
 # A delta with more dead rows than this and than live ones is copied without them.
 DEAD_ROWS_KEPT: Final = 1024
+# So many rows may come before they are put in the order of their cells.
+ROWS_UNSORTED: Final = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class CellOrder:
+    """The first `count` rows of a delta in the order of their cells, so that a cell is a slice.
+
+    `places: (count,)`; those of cell c are `places[starts[c] : starts[c + 1]]`. What is found is
+    the same with it and without it: it only saves looking at every row.
+    """
+
+    places: Rows
+    starts: Rows
+
+    @classmethod
+    def of(cls, cells: Rows) -> "CellOrder":
+        """Sort the rows whose `cells: (count,)` are given; within a cell they keep their order."""
+        counts = np.bincount(cells) if len(cells) else np.zeros(0, dtype=np.int64)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        return cls(np.argsort(cells, kind="stable"), starts)
+
+    def within(self, probed: Mask) -> Rows:
+        """Return the rows whose cell is `probed: (cells,)`, unordered."""
+        cells = np.flatnonzero(probed[: len(self.starts) - 1])
+        slices = zip(self.starts[cells].tolist(), self.starts[cells + 1].tolist(), strict=True)
+        found = [self.places[start:end] for start, end in slices]
+        return np.concatenate(found) if found else self.places[:0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +53,15 @@ class Delta:
 
     `serials: (C,)` name rows for good and ascend; a row's place changes when dead ones are dropped.
     `ordinals: (C,)` tell in which order the videos arrived, `cells: (C,)` where the index of the
-    snapshot would look for them, `facets` what is told of them. `dead: (count,)` rows were replaced
-    or deleted; `barred: (count,)` are those and the hidden ones.
+    snapshot would look for them, `by_cell` finds older ones by it, `facets` what is told of them.
+    `dead: (count,)` rows were replaced or deleted; `barred: (count,)` are these and hidden ones.
     """
 
     vectors: Floats
     serials: Rows
     ordinals: Rows
     cells: Rows
+    by_cell: CellOrder
     ids: list[VideoId]
     facets: Facets
     dead: Mask
@@ -47,6 +76,7 @@ class Delta:
             serials=np.empty(FIRST_CAPACITY, dtype=np.int64),
             ordinals=np.empty(FIRST_CAPACITY, dtype=np.int64),
             cells=np.empty(FIRST_CAPACITY, dtype=np.int64),
+            by_cell=CellOrder.of(np.empty(0, dtype=np.int64)),
             ids=[],
             facets=Facets(),
             dead=np.zeros(0, dtype=bool),
@@ -62,6 +92,12 @@ class Delta:
     def place(self, serial: int) -> int:
         """Return where the row named `serial` is now."""
         return int(np.searchsorted(self.serials[: self.count], serial))
+
+    def within(self, probed: Mask) -> Rows:
+        """Return where rows are, dead ones too, whose cell is `probed: (cells,)`; unordered."""
+        sorted_count = len(self.by_cell.places)
+        unsorted = np.flatnonzero(probed[self.cells[sorted_count : self.count]])
+        return np.concatenate([self.by_cell.within(probed), unsorted + sorted_count])
 
 
 class DeltaEdit:
@@ -125,8 +161,12 @@ class DeltaEdit:
         """Return the delta with all that was done."""
         new = slice(self._old_count, self._count)
         self._delta.cells[new] = self._index.cells_of(self._delta.vectors[new])
+        by_cell = self._delta.by_cell
+        if self._count - len(by_cell.places) > ROWS_UNSORTED:
+            by_cell = CellOrder.of(self._delta.cells[: self._count])
         delta = replace(
             self._delta,
+            by_cell=by_cell,
             dead=self._dead[: self._count],
             barred=self._barred[: self._count],
             next_serial=self._next_serial,
@@ -150,6 +190,7 @@ def _without_dead(delta: Delta) -> Delta:
     smaller = _copied(delta, live, max(FIRST_CAPACITY, 2 * len(live)))
     return replace(
         smaller,
+        by_cell=CellOrder.of(smaller.cells[: len(live)]),
         facets=delta.facets.taken(live),
         dead=np.zeros(len(live), dtype=bool),
         barred=delta.barred[live],

@@ -279,7 +279,8 @@ class View:
         delta = self.overlay.delta
         probed = self.snapshot.index.probed_cells(vector)
         if probed is not None:
-            places = np.flatnonzero(probed[delta.cells[: delta.count]] & ~barred)
+            places = delta.within(probed)
+            places = places[~barred[places]]
             if len(places) >= k:
                 return places[contenders(delta.vectors[places] @ vector, k, slack)]
         scores = delta.vectors[: delta.count] @ vector
