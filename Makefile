@@ -49,6 +49,12 @@ bench: install ## Measure the claims that depend on the machine; SHARED=path of 
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.fusion
 	@$(BIN)/python -m benchmarks.loading
+	@$(BIN)/python -m benchmarks.arriving
+	@$(BIN)/python -m benchmarks.ingesting
+	@$(BIN)/python -m benchmarks.booting
+	@$(BIN)/python -m benchmarks.searching
+	@$(BIN)/python -m benchmarks.churning
+	@$(BIN)/python -m benchmarks.replaying
 
 clean: ## Remove the sample, bundles and event logs (not .venv)
 	@rm -rf $(STATE)
