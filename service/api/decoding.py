@@ -19,10 +19,10 @@ from starlette.exceptions import HTTPException
 
 from models.ids import fault_in_id
 from models.modality import Modality
+from service.api.encoded import MAX_CHARACTERS, MAX_WIDTH, DType, decode_row
 from service.api.problems import describe_faults
 from service.api.schemas import (
     MAX_BATCH,
-    MAX_WIDTH,
     BatchVideo,
     Metadata,
     VideoBatch,
@@ -51,8 +51,13 @@ class Refused(NamedTuple):
 Row = Annotated[list[float], Meta(min_length=1, max_length=MAX_WIDTH)]
 
 
+class _Encoded(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    dtype: DType
+    data: Annotated[str, Meta(max_length=MAX_CHARACTERS)]
+
+
 class _Video(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
-    features: Annotated[dict[Modality, Row], Meta(min_length=1)]
+    features: Annotated[dict[Modality, Row | _Encoded], Meta(min_length=1)]
     metadata: dict[str, Any] = {}
 
 
@@ -109,7 +114,7 @@ def _plain(videos: Sequence[tuple[str, _Video]]) -> list[SentVideo]:
 
     Raises:
         OverflowError: a number is beyond float32.
-        ValueError: one is nearly so, or metadata has a fault.
+        ValueError: one is nearly so, what is encoded has a fault, or metadata has.
     """
     sent = [
         SentVideo(
@@ -142,7 +147,9 @@ def _sent(video_id: str, video: VideoBody) -> SentVideo:
     return SentVideo(video_id, features, _told(video.metadata))
 
 
-def _packed(row: Sequence[float]) -> bytes:
+def _packed(row: Sequence[float] | _Encoded) -> bytes:
+    if isinstance(row, _Encoded):
+        return decode_row(row.dtype, row.data).tobytes()
     return struct.pack(f"<{len(row)}f", *row)
 
 

@@ -3,15 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from eventlog.events import Kind
 from models.ids import fault_in_id
 from models.modality import Modality
+from service.api.encoded import LARGEST_FLOAT32, MAX_CHARACTERS, MAX_WIDTH, DType, decode_row
 from service.recommend.recommender import Source
 
-LARGEST_FLOAT32: Final = 3.4e38
-MAX_WIDTH: Final = 16_384
 MAX_BATCH: Final = 1000
 LATEST_SECOND: Final = 1e11
 
@@ -43,7 +50,6 @@ def _seconds(value: Any) -> Any:
 
 Id = Annotated[str, AfterValidator(_id), Field(description="Non-empty UTF-8, at most 512 bytes.")]
 Float32 = Annotated[float, Field(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32, allow_inf_nan=False)]
-FeatureRow = Annotated[list[Float32], Field(min_length=1, max_length=MAX_WIDTH)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[
     float,
@@ -59,6 +65,34 @@ class Strict(BaseModel):
     """The root of what clients send."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class EncodedRow(Strict):
+    """The numbers of a modality as base64 of their little-endian bytes (RFC 4648, padded)."""
+
+    dtype: DType
+    data: Annotated[str, Field(min_length=4, max_length=MAX_CHARACTERS)]
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _holds_numbers(cls, data: str, info: ValidationInfo) -> str:
+        if "dtype" in info.data:
+            decode_row(info.data["dtype"], data)
+        return data
+
+
+def _numbers(value: Any) -> Any:
+    """Turn encoded numbers into a list; leave all else to the validation that follows."""
+    if not isinstance(value, dict):
+        return value
+    row = EncodedRow.model_validate(value)
+    return decode_row(row.dtype, row.data).tolist()
+
+
+NumberRow = Annotated[list[Float32], Field(min_length=1, max_length=MAX_WIDTH)]
+FeatureRow = Annotated[
+    NumberRow, BeforeValidator(_numbers, json_schema_input_type=NumberRow | EncodedRow)
+]
 
 
 class Metadata(Strict):

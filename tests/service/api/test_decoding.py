@@ -1,5 +1,6 @@
 """Bodies are read by the faster of two readers; both must take the same and read the same."""
 
+import base64
 import json
 from typing import Any
 
@@ -15,6 +16,13 @@ from models.modality import MODALITIES
 from service.api.decoding import Refused, SentVideo, read_batch, read_video
 from service.api.schemas import BatchVideo, VideoBody
 
+
+def encode(row: list[float], dtype: str = "<f4") -> str:
+    """Return numbers as base64; too large ones become infinite."""
+    with np.errstate(over="ignore"):
+        return base64.b64encode(np.array(row, dtype).tobytes()).decode()
+
+
 # On both sides of the largest number that is taken, and of the largest float32.
 EDGES = [2.9e38, 3.1e38, 3.4e38, 3.4000001e38, 3.4028235e38, 3.5e38, 1e39, 1e-60, -0.0, 0, 2**53]
 NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from(
@@ -22,7 +30,19 @@ NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from(
 )
 ODDITIES = st.sampled_from([None, True, "1", [1.0], float("nan"), float("inf"), 10**40])
 ROWS = st.lists(NUMBERS, min_size=0, max_size=4) | st.lists(NUMBERS | ODDITIES, max_size=4)
-FEATURES = st.dictionaries(st.sampled_from([*MODALITIES, "smell"]), ROWS, max_size=3)
+NUMBERS_16 = st.floats(width=16) | st.sampled_from([0, 65504, float("inf"), float("nan")])
+ENCODED = st.fixed_dictionaries(
+    {
+        "dtype": st.sampled_from(["float32", "float16", "float64", None]),
+        "data": st.lists(NUMBERS | st.sampled_from([float("nan")]), max_size=4).map(encode)
+        | st.lists(NUMBERS_16, max_size=4).map(lambda row: encode(row, "<f2"))
+        | st.binary(max_size=9).map(lambda raw: base64.b64encode(raw).decode())
+        | st.text("AB=-_ \n", max_size=9)
+        | st.sampled_from(["AAAAAB==", "AAAA====", "é", "\ud800", 7, None]),
+    },
+    optional={"unknown": st.just(1)},
+)
+FEATURES = st.dictionaries(st.sampled_from([*MODALITIES, "smell"]), ROWS | ENCODED, max_size=3)
 METADATA: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {},
     optional={
@@ -99,3 +119,44 @@ def test_what_cannot_be_parsed_at_all_is_said_to_be_so(body: bytes) -> None:
         with pytest.raises(HTTPException) as caught:
             read(body)
         assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_encoded_numbers_are_read_as_those_of_json(dtype: str) -> None:
+    row = [0.5, -2.0, 65504.0, 0.0]
+    plain = {"features": {"visual": row, "acoustic": row}}
+    data = encode(row, {"float32": "<f4", "float16": "<f2"}[dtype])
+    mixed = {"features": {"visual": {"dtype": dtype, "data": data}, "acoustic": row}}
+    read = [read_video(json.dumps(body).encode(), "v") for body in (plain, mixed)]
+    assert read[0] == read[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "told"),
+    [
+        ({"dtype": "float16", "data": encode([1, 7e4], "<f2")}, "data", "largest float16 is 65504"),
+        ({"dtype": "float32", "data": encode([1, 3.402e38])}, "data", "got 3.402e+38 at place 1"),
+        ({"dtype": "float32", "data": encode([1, float("nan")])}, "data", "got nan at place 1"),
+        ({"dtype": "float32", "data": "AAAA"}, "data", "numbers of 4 bytes each, got 3 bytes"),
+        ({"dtype": "float16", "data": "AAAA"}, "data", "numbers of 2 bytes each, got 3 bytes"),
+        ({"dtype": "float32", "data": "AAA-"}, "data", "expected base64"),
+        ({"dtype": "float32", "data": "AAAAAA"}, "data", "expected base64"),
+        ({"dtype": "float32", "data": "AAAAAB=="}, "data", "ends with zero bits"),
+        ({"dtype": "float32", "data": ""}, "data", "at least 4 characters"),
+        ({"dtype": "float16", "data": encode([0] * 16_385, "<f2")}, "data", "at most 16384"),
+        ({"dtype": "float32", "data": "A" * 90_000}, "data", "at most 87384 characters"),
+        ({"dtype": "float64", "data": "AAAAAA=="}, "dtype", "'float32' or 'float16'"),
+    ],
+)
+def test_a_fault_in_encoded_numbers_is_named(row: dict[str, str], field: str, told: str) -> None:
+    with pytest.raises(RequestValidationError) as caught:
+        read_video(json.dumps({"features": {"visual": row}}).encode(), "v")
+    (fault,) = caught.value.errors()
+    assert fault["loc"] == ("body", "features", "visual", field)
+    assert told in fault["msg"]
+    (refused,) = read_batch(
+        json.dumps({"videos": [{"video_id": "v", "features": {"visual": row}}]}).encode()
+    )
+    assert isinstance(refused, Refused)
+    assert refused.errors[0]["field"] == f"features.visual.{field}"
+    assert told in refused.errors[0]["expected"]
