@@ -11,7 +11,9 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from eventlog.events import Kind
 from models.ids import fault_in_id
@@ -48,6 +50,14 @@ def _seconds(value: Any) -> Any:
     return datetime.fromisoformat(check_moment(value)).timestamp()
 
 
+def _flag(value: Any) -> Any:
+    """Refuse what pydantic would take for a yes or no in a query: on, 1, y."""
+    if isinstance(value, str) and value not in {"true", "false"}:
+        raise PydanticCustomError("flag", "expected true or false")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Id = Annotated[str, AfterValidator(_id), Field(description="Non-empty UTF-8, at most 512 bytes.")]
 Float32 = Annotated[float, Field(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32, allow_inf_nan=False)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
@@ -113,10 +123,23 @@ class VideoBody(Strict):
     metadata: Metadata = Metadata()
 
 
-class VideoState(Strict):
-    """Whether a video may be recommended."""
+class VideoPatch(Strict):
+    """What is another now of a video: whether it may be recommended, what is told of it, or both.
 
-    state: Literal["live", "hidden"]
+    Metadata that is not named stays; null takes away.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    # What is left out is told by `model_fields_set`, so that a null is refused.
+    state: Literal["live", "hidden"] = Field(default_factory=lambda: "live")
+    metadata: Metadata = Field(default_factory=Metadata)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "VideoPatch":
+        if not self.model_fields_set:
+            raise PydanticCustomError("nothing_to_change", "expected state, metadata or both")
+        return self
 
 
 class BatchVideo(VideoBody):
@@ -231,6 +254,9 @@ class VideoReply(BaseModel):
     video_id: str
     metadata: dict[str, Any]
     state: State
+    vector: list[float] | None = Field(
+        None, description="The unit vector that lists are made with, (D,); on request."
+    )
     bundle_id: str
     position: str
 

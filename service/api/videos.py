@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from eventlog.events import Event, VideoDeleted, VideoHidden, VideoShown, VideoUpserted
+from eventlog.events import Event, VideoDeleted, VideoHidden, VideoRetold, VideoShown, VideoUpserted
 from models.ids import VideoId
 from service.api.cursors import from_cursor, to_cursor
 from service.api.decoding import Refused, SentVideo, json_body, read_batch, read_video
@@ -22,13 +22,14 @@ from service.api.problems import list_faults
 from service.api.schemas import (
     BatchReply,
     BatchResult,
+    Flag,
     ListedVideo,
     Problem,
     VideoBatch,
     VideoBody,
     VideoPage,
+    VideoPatch,
     VideoReply,
-    VideoState,
     VideoWritten,
     Written,
 )
@@ -37,6 +38,8 @@ from service.errors import InvalidInput, UnknownVideo
 from service.recommend.lists import list_videos
 
 router = APIRouter(prefix="/v1", tags=["videos"])
+
+WithVector = Annotated[Flag, Query(description="Whether the vector is wanted too.")]
 
 
 @router.put(
@@ -104,12 +107,15 @@ async def get_videos(
 
 
 @router.get("/videos/{video_id}")
-async def get_video(video_id: VideoIdDep, view: ViewDep, services: ServicesDep) -> VideoReply:
+async def get_video(
+    video_id: VideoIdDep, view: ViewDep, services: ServicesDep, *, vector: WithVector = False
+) -> VideoReply:
     """Return what is known of a live video."""
     return VideoReply(
         video_id=video_id,
         metadata=dict(view.metadata(video_id)),
         state=view.state(video_id, services.clock()),
+        vector=view.vector(video_id).tolist() if vector else None,
         bundle_id=view.bundle_id,
         position=view.position,
     )
@@ -127,18 +133,27 @@ async def delete_video(
 @router.patch("/videos/{video_id}", dependencies=[Depends(require_json)])
 async def patch_video(  # noqa: PLR0917 - FastAPI hands in what it reads
     video_id: VideoIdDep,
-    body: VideoState,
+    body: VideoPatch,
     view: ViewDep,
     services: ServicesDep,
     key: WriteKeyDep,
     response: Response,
 ) -> VideoWritten:
-    """Hide a video from every list, or show it again; all that is known of it stays."""
+    """Hide a video from every list or show it again; change what is told of it.
+
+    Of metadata, what is named is replaced and null takes away; all else stays.
+    """
     if view.row(video_id) is None:
         raise UnknownVideo(video_id)
-    kind = VideoHidden if body.state == "hidden" else VideoShown
-    event = kind(video_id=video_id, recorded_at=services.clock())
-    return VideoWritten(video_id=video_id, position=await services.record([event], key, response))
+    now = services.clock()
+    events: list[Event] = []
+    if "metadata" in body.model_fields_set:
+        told = body.metadata.model_dump(exclude_unset=True)
+        events.append(VideoRetold(video_id=video_id, metadata=told, recorded_at=now))
+    if "state" in body.model_fields_set:
+        kind = VideoHidden if body.state == "hidden" else VideoShown
+        events.append(kind(video_id=video_id, recorded_at=now))
+    return VideoWritten(video_id=video_id, position=await services.record(events, key, response))
 
 
 def _results(

@@ -159,6 +159,18 @@ class View:
         found[arrived] = self.overlay.delta.vectors[rows[arrived] - offset]
         return found
 
+    def vector(self, video_id: VideoId) -> Floats:
+        """Return the vector of a live video: (D,).
+
+        Raises:
+            UnknownVideo: there is no such live video.
+        """
+        row = self.row(video_id)
+        if row is None:
+            raise UnknownVideo(video_id)
+        found: Floats = self.vectors(np.array([row]))[0]
+        return found
+
     def user_vector(self, user_id: UserId | None) -> Floats | None:
         """Return the vector of a trained user: (D,)."""
         row = self._trained_row(user_id)
