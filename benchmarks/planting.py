@@ -28,6 +28,8 @@ USERS: Final = 1000
 SEEN: Final = 100
 # How far videos scatter around their taste: their cosine with it is about 0.75.
 SCATTER: Final = 0.11
+# Users have met what suits them: one of so many of the nearest videos each.
+NEAREST: Final = 3
 
 
 def scattered(count: int, rng: np.random.Generator) -> Floats:
@@ -43,17 +45,24 @@ def plant(
     videos: int,
     widths: Mapping[Modality, int] = SAMPLE,
     hidden: tuple[int, ...] = (WIDTH,),
+    seen_each: int = SEEN,
+    seen_near: bool = False,
     exact: bool = False,
 ) -> Path:
     """Write a bundle of `videos` videos and return its folder.
 
-    Each of its USERS users has seen SEEN videos. The network is random, with layers `hidden`.
-    `exact` has every video scored, however many there are.
+    Each of its USERS users has seen `seen_each` videos: any, or `seen_near` the user, a third of
+    the nearest ones. The network is random, with layers `hidden`. `exact` has every video scored,
+    however many there are.
     """
     rng = np.random.default_rng(1)
     vectors, users = scattered(videos, rng), scattered(USERS, rng)
     index, entry = _flat(vectors) if exact else build_index(vectors, users)
-    seen = np.sort(rng.integers(videos, size=(USERS, SEEN)), axis=1)
+    seen = rng.integers(videos, size=(USERS, seen_each))
+    if seen_near:
+        near = faiss.knn(users, vectors, NEAREST * seen_each, faiss.METRIC_INNER_PRODUCT)[1]
+        seen = rng.permuted(near, axis=1)[:, :seen_each]
+    seen = np.sort(seen, axis=1)
     sizes = FusionEntry(hidden, WIDTH, 8, 8, "cpd")
     content = BundleContent(
         user_ids=[f"user-{row:05d}" for row in range(USERS)],
@@ -65,10 +74,10 @@ def plant(
         fusion_tensors=_network(widths, sizes),
         index=faiss.serialize_index(index),
         index_entry=entry,
-        seen_starts=np.arange(0, USERS * SEEN + 1, SEEN, dtype=np.int64),
+        seen_starts=np.arange(0, USERS * seen_each + 1, seen_each, dtype=np.int64),
         seen_videos=seen.ravel(),
         popularity=np.bincount(seen.ravel(), minlength=videos),
-        activity=np.full(USERS, SEEN, dtype=np.int64),
+        activity=np.full(USERS, seen_each, dtype=np.int64),
         feature_digests=rng.integers(1 << 62, size=videos),
         hidden=np.zeros(videos, dtype=bool),
         dataset="planted",

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -48,8 +48,15 @@ def running_server(bundles: Path, event_log: str, **settings: str) -> Iterator[C
     """Start a service on a free port, yield a client once it is ready, stop it at the end."""
     command = [sys.executable, "-m", "service", "serve", "--port", "0"]
     command += ["--bundles", str(bundles), "--event-log", event_log]
-    chosen: Mapping[str, str] = {f"RECO_{name.upper()}": text for name, text in settings.items()}
-    environment = {**os.environ, "RECO_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", **chosen}
+    chosen = {f"RECO_{name.upper()}": text for name, text in settings.items()}
+    with running(command, {"RECO_LOG_LEVEL": "warning", **chosen}) as client:
+        yield client
+
+
+@contextmanager
+def running(command: Sequence[str], settings: Mapping[str, str]) -> Iterator[Client]:
+    """Start a server that says "Listening on …:PORT;" and "Ready", and stop it at the end."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **settings}
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:

@@ -1,0 +1,56 @@
+"""The least an endpoint can do: returns one and the same list of 20 videos. Knows nothing else.
+
+What the service's rate is held against. `python -m benchmarks.ceiling`
+"""
+
+import gc
+import socket
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.schemas import RecommendedVideo, UserRecommendations
+from service.server import YOUNG_OBJECTS
+
+K: Final = 20
+
+app = FastAPI(openapi_url=None)
+LIST: Final = UserRecommendations(
+    user_id="user-00000",
+    bundle_id="20260101T000000-0123456789",
+    position="",
+    recommendations=[
+        RecommendedVideo(video_id=f"video-{row:07d}", score=0.9 - row / 100, source="personal")
+        for row in range(K)
+    ],
+)
+
+
+@app.get("/v1/users/{user_id}/recommendations")
+async def get_recommendations(user_id: str, k: int = K) -> UserRecommendations:  # noqa: ARG001
+    """Return the list, typed as the service's is."""
+    return LIST
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which says where it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(f"Listening on http://127.0.0.1:{port};\nReady", flush=True)  # noqa: T201
+
+
+def main() -> None:
+    """Serve until interrupted, as the service does."""
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    config = uvicorn.Config(
+        app, port=0, log_config=None, access_log=False, server_header=False, ws="none"
+    )
+    _Server(config).run()
+
+
+if __name__ == "__main__":
+    main()
