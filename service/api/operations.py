@@ -1,14 +1,28 @@
 """What operators ask: which model, alive, ready, metrics."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from fastapi import APIRouter, Request
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 
+from models.ids import UserId, VideoId
 from service.api.dependencies import ServicesDep, ViewDep
-from service.api.schemas import Health, ModelReply, Problem, QuarantinedEvent
+from service.api.schemas import (
+    Examples,
+    Health,
+    IndexReply,
+    ModelReply,
+    Problem,
+    QuarantinedEvent,
+)
+from service.catalog.view import View
 from service.errors import NotReady
 
 router = APIRouter(tags=["operations"])
+
+MAX_EXAMPLES: Final = 12
 
 
 @router.get("/v1/model")
@@ -25,7 +39,10 @@ async def get_model(view: ViewDep) -> ModelReply:
         videos=view.live_videos,
         users=manifest.users,
         trained_videos=manifest.videos,
+        arrivals=int(view.live[manifest.videos :].sum()),
+        index=IndexReply(kind=manifest.index.kind, recall_at_20=manifest.index.recall_at_20),
         metrics=manifest.metrics,
+        examples=_examples(view),
         quarantined=view.overlay.quarantined,
         quarantine=[
             QuarantinedEvent(position=entry.position, fault=entry.fault)
@@ -53,3 +70,16 @@ async def get_metrics(request: Request, services: ServicesDep) -> Response:
     """Return every metric in the format that Prometheus asked for."""
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(services.telemetry.registry), headers={"content-type": media_type})
+
+
+def _examples(view: View) -> Examples:
+    """Return ids of the bundle that are still there."""
+    bundle = view.snapshot.bundle
+    return Examples(
+        users=[u for u in _spread(bundle.user_ids) if view.trained_interactions(UserId(u))],
+        videos=[v for v in _spread(bundle.video_ids) if view.row(VideoId(v)) is not None],
+    )
+
+
+def _spread(ids: Sequence[str]) -> Sequence[str]:
+    return ids[:: max(1, len(ids) // MAX_EXAMPLES)][:MAX_EXAMPLES]

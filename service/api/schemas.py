@@ -338,11 +338,25 @@ class QuarantinedEvent(BaseModel):
     fault: str
 
 
+class IndexReply(BaseModel):
+    """How the index was built, and the share of the 20 nearest that it found then."""
+
+    kind: str
+    recall_at_20: float
+
+
+class Examples(BaseModel):
+    """Some ids to ask for, far apart in the bundle."""
+
+    users: list[str]
+    videos: list[str]
+
+
 class ModelReply(BaseModel):
     """The bundle that is served and the sizes of what is known now.
 
-    `quarantined` counts the events since the bundle that could not be applied; `quarantine` names
-    the last of them.
+    `arrivals` are live videos that came, or came anew, since the bundle. `quarantined` counts the
+    events since it that could not be applied; `quarantine` names the last of them.
     """
 
     bundle_id: str
@@ -354,7 +368,10 @@ class ModelReply(BaseModel):
     videos: int
     users: int
     trained_videos: int
+    arrivals: int
+    index: IndexReply
     metrics: dict[str, Any]
+    examples: Examples
     quarantined: int
     quarantine: list[QuarantinedEvent]
 
