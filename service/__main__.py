@@ -1,6 +1,7 @@
-"""The service's command line: serve, doctor, bundles."""
+"""The service's command line: serve, doctor, bundles, keys."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +19,7 @@ from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import make_current
 from service.doctor import examine
 from service.errors import ServiceError
+from service.keys import KeysError, Scope, create_key, read_keys, revoke_key
 from service.server import serve as run_server
 from service.settings import Settings
 
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 bundles_app = typer.Typer(help="What is there to serve, and which is served.", no_args_is_help=True)
 app.add_typer(bundles_app, name="bundles")
+keys_app = typer.Typer(help="Who may use the service, and for what.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 Bundles = Annotated[
     Path | None, typer.Option("--bundles", help="Folder of bundles [env: RECO_BUNDLES].")
@@ -38,6 +42,7 @@ Port = Annotated[int | None, typer.Option(help="Port to listen on [env: RECO_POR
 Example = Annotated[
     Path | None, typer.Option(help="Write a made-up video here and show how to send it.")
 ]
+KeysFile = Annotated[Path | None, typer.Option("--file", help="Keys [env: RECO_API_KEYS].")]
 
 
 @app.command()
@@ -52,7 +57,7 @@ def serve(
     settings = _settings(bundles=bundles, event_log=event_log, host=host, port=port)
     try:
         run_server(settings, example=example)
-    except (EventLogError, ServiceError) as error:
+    except (EventLogError, KeysError, ServiceError) as error:
         _fail(str(error))
 
 
@@ -116,6 +121,61 @@ def rollback(bundles: Bundles = None) -> None:
     if not older:
         _fail(f"{root} holds no bundle older than the current one, {current!r}")
     _activate(root, older[0])
+
+
+@keys_app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is called; no secret.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; several times for more.")],
+    days: Annotated[int | None, typer.Option(min=1, max=36500, help="Days it is good.")] = None,
+    file: KeysFile = None,
+) -> None:
+    """Make a key and print its token, this once; running services know it within a second."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    expires_at = None if days is None else now + timedelta(days=days)
+    try:
+        token = create_key(_keys_file(file), name, scope, now=now, expires_at=expires_at)
+    except KeysError as error:
+        _fail(str(error))
+    typer.echo(token)
+    typer.echo("Keep it now: only its hash is in the file.", err=True)
+
+
+@keys_app.command("list")
+def list_keys(file: KeysFile = None) -> None:
+    """List the keys; no token can be read from them."""
+    path, now = _keys_file(file), datetime.now(UTC).timestamp()
+    table = Table("key", "scopes", "created", "expires")
+    try:
+        keys = read_keys(path)
+    except KeysError as error:
+        _fail(str(error))
+    for key in keys:
+        expires = "" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d %H:%M}"
+        expires += " (expired)" if key.expired(now) else ""
+        created = f"{key.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(key.name, " ".join(key.scopes), created, expires)
+    Console().print(table)
+
+
+@keys_app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="The key that shall be good no more.")],
+    file: KeysFile = None,
+) -> None:
+    """Take a key out of the file; running services refuse it within a second."""
+    try:
+        revoke_key(_keys_file(file), name)
+    except KeysError as error:
+        _fail(str(error))
+    typer.echo(name)
+
+
+def _keys_file(flag: Path | None) -> Path:
+    file = flag or _settings().api_keys
+    if file is None:
+        _fail("say which file: --file FILE, or RECO_API_KEYS in the environment")
+    return file
 
 
 def _activate(root: Path, bundle_id: str) -> None:

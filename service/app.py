@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 
@@ -11,8 +12,14 @@ from eventlog.log import open_event_log
 from service.api import interactions, operations, recommendations, users, videos
 from service.api.decoding import body_schemas
 from service.api.dependencies import Services, refuse_stray_query
-from service.api.middleware import BodyLimit, EncodedPath, RequestMetrics
+from service.api.middleware import EncodedPath, RequestMetrics
 from service.api.problems import add_problem_handlers
+from service.api.protection.access import Access, describe_needs
+from service.api.protection.admission import Admission
+from service.api.protection.bodies import Bodies
+from service.api.protection.cors import Cors
+from service.api.protection.headers import DOCS, OPENAPI, SecurityHeaders
+from service.api.protection.room import Room
 from service.api.schemas import Problem
 from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
@@ -20,8 +27,9 @@ from service.catalog.loading import Loader
 from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
 from service.catalog.store import Catalog
+from service.keys import Keyring
 from service.settings import Settings
-from service.telemetry import Telemetry
+from service.telemetry import KINDS, Kind, Telemetry
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -54,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
             workers.shutdown(wait=True)
             await event_log.close()
 
+    documented = settings.docs == "on"
     app = FastAPI(
         title="MetaMMF recommender",
         description="Recommends micro-videos, learns of new ones, and of what users do.",
@@ -61,25 +70,52 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(refuse_stray_query)],
         redirect_slashes=False,
         responses={422: {"model": Problem}, 503: {"model": Problem}},
+        openapi_url=OPENAPI if documented else None,
+        docs_url=DOCS if documented else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
     )
     for module in (recommendations, videos, interactions, users, operations):
         app.include_router(module.router)
     add_problem_handlers(app)
-    # The last one added sees a request first.
-    app.add_middleware(EncodedPath)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(RequestMetrics, telemetry=telemetry)
-    _describe_bodies(app)
+    _protect(app, settings, telemetry)
+    _describe(app, keys_needed=settings.api_keys is not None)
     return app
 
 
-def _describe_bodies(app: FastAPI) -> None:
-    """Put the schemas of bodies that routes read by themselves into OpenAPI."""
+def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+    """Put between network and routes what docs/security.md lists, in its order from the bottom."""
+    rooms: dict[Kind, Room] = {
+        kind: Room(
+            places=settings.max_concurrency,
+            line=settings.max_waiting,
+            seconds=settings.max_waiting_seconds,
+            working=telemetry.requests_working.labels(kind),
+            waiting=telemetry.requests_waiting.labels(kind),
+        )
+        for kind in KINDS
+    }
+    bodies = Bodies(max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
+    keyring = Keyring(settings.api_keys, clock=time.time) if settings.api_keys else None
+    # The last one added sees a request first.
+    app.add_middleware(Admission, bodies=bodies, rooms=rooms, telemetry=telemetry)
+    app.add_middleware(Access, keyring=keyring, telemetry=telemetry)
+    app.add_middleware(EncodedPath)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestMetrics, telemetry=telemetry)
+
+
+def _describe(app: FastAPI, *, keys_needed: bool) -> None:
+    """Put into OpenAPI what routes do not declare: bodies they read by themselves, and keys."""
     generate = app.openapi
 
-    def openapi() -> dict[str, object]:
+    def openapi() -> dict[str, Any]:
         document = generate()
         document["components"]["schemas"].update(body_schemas())
+        if keys_needed:
+            describe_needs(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle, read_current_id
 from service.catalog.snapshot import Snapshot
 from service.errors import ServiceError
+from service.keys import KeysError, read_keys
 from service.settings import Settings
 
 PACKAGES = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")
@@ -27,18 +29,19 @@ class Finding(NamedTuple):
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at packages, the current bundle, the event log and the port."""
+    """Look at packages, the current bundle, the event log, the port and who may ask."""
     checks: dict[str, Callable[[Settings], str]] = {
         "packages": _packages,
         "bundle": _bundle,
         "event log": _event_log,
         "port": _port,
+        "access": _access,
     }
     findings = []
     for subject, check in checks.items():
         try:
             findings.append(Finding(subject, good=True, text=check(settings)))
-        except (BundleError, EventLogError, ServiceError, OSError) as error:
+        except (BundleError, EventLogError, KeysError, ServiceError, OSError) as error:
             findings.append(Finding(subject, good=False, text=str(error)))
     return findings
 
@@ -80,3 +83,16 @@ def _port(settings: Settings) -> str:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((settings.host, settings.port))
     return f"{settings.host}:{settings.port} is free"
+
+
+def _access(settings: Settings) -> str:
+    if settings.api_keys is not None:
+        keys = read_keys(settings.api_keys)
+        expired = sum(key.expired(time.time()) for key in keys)
+        return f"{len(keys)} API keys in {settings.api_keys}, {expired} of them expired"
+    if settings.exposed:
+        raise KeysError(
+            f"whoever reaches {settings.host} may read, write and erase: make keys with "
+            "`python -m service keys create` and name their file in RECO_API_KEYS"
+        )
+    return f"no API keys: whoever is on this machine may do all ({settings.host} is loopback)"

@@ -1,5 +1,7 @@
 """What can go wrong in the service, as facts. No HTTP word: `service.api.problems` has those."""
 
+from typing import Final, Literal
+
 
 class ServiceError(Exception):
     """Root of all that the service refuses on purpose."""
@@ -40,3 +42,53 @@ class Behind(ServiceError):
         self.position = position
         self.wanted = wanted
         super().__init__(f"at position {position!r}, {wanted!r} was asked for")
+
+
+class UnknownKey(ServiceError):
+    """Nobody whom we know asks: no API key, or none that is good."""
+
+    def __init__(self, *, came: bool) -> None:
+        """Keep if a key came at all, never the key."""
+        self.came = came
+        super().__init__("this API key is not known, or no longer" if came else "no API key came")
+
+
+class KeyLacksScope(ServiceError):
+    """The key is good, but not for this."""
+
+    def __init__(self, name: str, scope: str) -> None:
+        """Keep the key's name and the scope that it lacks."""
+        self.scope = scope
+        super().__init__(f"the key {name!r} lacks the scope {scope}")
+
+
+class BodyTooLarge(ServiceError):
+    """More was sent than is read."""
+
+    def __init__(self, most: int) -> None:
+        """Keep how many bytes are read at most."""
+        super().__init__(f"expected a body of at most {most} bytes")
+
+
+class BodyTooSlow(ServiceError):
+    """What was announced did not come in time."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep how long was waited."""
+        super().__init__(f"expected the whole body within {seconds:g} seconds")
+
+
+class Overloaded(ServiceError):
+    """There is more to do than can be done soon."""
+
+    def __init__(self, reason: Literal["bodies full", "line full", "line slow"]) -> None:
+        """Keep which limit was met."""
+        self.reason = reason
+        super().__init__(OVERLOADS[reason])
+
+
+OVERLOADS: Final = {
+    "bodies full": "too many bodies are being received",
+    "line full": "too many requests are waiting",
+    "line slow": "no request before this one ended in time",
+}

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
@@ -18,12 +19,17 @@ from rich.console import Console
 from eventlog.log import open_event_log
 from service.app import create_app
 from service.catalog.view import View
+from service.keys import read_keys
 from service.settings import Settings
 from service.telemetry import configure_logging
 
 DRAIN_SECONDS = 10
 # A batch of videos is made of some ten thousand; Python's 700 is a fifth of its time.
 YOUNG_OBJECTS = 20_000
+CURL = "curl -sS"
+CURL_WITH_KEY = 'curl -sS -H "authorization: Bearer $KEY"'
+
+log = structlog.get_logger()
 
 
 def serve(settings: Settings, *, example: Path | None) -> None:
@@ -32,6 +38,7 @@ def serve(settings: Settings, *, example: Path | None) -> None:
     configure_logging(level=settings.log_level, style=settings.log_format)
     # Fails here, in plain words, if the log cannot be opened; the application opens its own.
     asyncio.run(open_event_log(settings.event_log).close())
+    _tell_who_may_ask(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Uvicorn drains, then raises the signal again: asked to end, we have ended well.
         signal.signal(number, lambda *_: sys.exit(0))
@@ -46,19 +53,40 @@ def serve(settings: Settings, *, example: Path | None) -> None:
         ws="none",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = _Server(config, app, example)
+    server = _Server(config, app, example, CURL_WITH_KEY if settings.api_keys else CURL)
     server.run()
     if not server.started:
         sys.exit(1)
 
 
+def _tell_who_may_ask(settings: Settings) -> None:
+    """Say it in the log; a file of keys that cannot be read stops the start.
+
+    Raises:
+        KeysError: that is so.
+    """
+    if settings.api_keys is not None:
+        log.info("API keys are needed", keys=len(read_keys(settings.api_keys)))
+    elif settings.exposed:
+        log.warning(
+            "no API keys: whoever reaches this host may read, write and erase",
+            host=settings.host,
+            mend="docs/security.md",
+        )
+    else:
+        log.info("no API keys: whoever is on this machine may do all", host=settings.host)
+
+
 class _Server(uvicorn.Server):
     """Uvicorn's server, with a greeting once there is something to answer from."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, example: Path | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, example: Path | None, curl: str
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._example = example
+        self._curl = curl
         self._greeting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -83,29 +111,30 @@ class _Server(uvicorn.Server):
         # What is there by now stays: no full collection looks at it again, 60 ms each time.
         gc.collect()
         gc.freeze()
-        console.print(f"Ready: bundle {view.bundle_id}. API documentation: {root}/docs\nTry:")
+        told = f" API documentation: {root}/docs" if self._app.docs_url else ""
+        console.print(f"Ready: bundle {view.bundle_id}.{told}\nTry:")
         try:
-            lines = _curl_lines(view, root, self._example)
+            lines = _curl_lines(view, root, self._curl, self._example)
         except OSError as error:
             console.print(f"  (the example could not be written: {error})")
-            lines = _curl_lines(view, root, None)
+            lines = _curl_lines(view, root, self._curl, None)
         for line in lines:
             console.print(f"  {line}")
 
 
-def _curl_lines(view: View, root: str, example: Path | None) -> list[str]:
+def _curl_lines(view: View, root: str, curl: str, example: Path | None) -> list[str]:
     bundle = view.snapshot.bundle
     user = quote(bundle.user_ids[0], safe="")
     video = "my-first-video" if example else quote(bundle.video_ids[0], safe="")
-    lines = [f"curl -sS '{root}/v1/users/{user}/recommendations?k=5'"]
+    lines = [f"{curl} '{root}/v1/users/{user}/recommendations?k=5'"]
     if example:
         features = view.snapshot.fuser.example(np.random.default_rng(0))
         body = {"features": features, "metadata": {"title": "My first video", "tags": ["new"]}}
         example.parent.mkdir(parents=True, exist_ok=True)
         example.write_text(json.dumps(body), "utf-8")
         lines.append(
-            f"curl -sS -X PUT '{root}/v1/videos/{video}' "
+            f"{curl} -X PUT '{root}/v1/videos/{video}' "
             f"-H 'content-type: application/json' --data {shlex.quote(f'@{example}')}"
         )
-    lines.append(f"curl -sS '{root}/v1/videos/{video}/similar?k=5'")
+    lines.append(f"{curl} '{root}/v1/videos/{video}/similar?k=5'")
     return lines

@@ -1,14 +1,17 @@
 """Every setting of the service. Each is also RECO_<NAME> in the environment."""
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventlog.events import Kind
 
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+# As browsers send it: no path, no slash at the end, lower case.
+Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+)$")]
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,31 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         4 << 20, ge=1024, description="Largest request body; a larger one is answered 413."
     )
+    body_seconds: float = Field(
+        20.0, gt=0, le=3600, description="How long a request's body may take to come before 408."
+    )
+    max_concurrency: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Reads that are worked on at once, and as many writes; others wait in line.",
+    )
+    max_waiting: int = Field(
+        64,
+        ge=0,
+        le=100_000,
+        description="Reads that may wait in line, and as many writes; any more are answered 503.",
+    )
+    max_waiting_seconds: float = Field(
+        0.5, gt=0, le=60, description="How long a request waits in line before it is answered 503."
+    )
+    api_keys: Path | None = Field(
+        None, description="File of API keys (`keys create`); without one all may do all."
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+        (), description="Origins whose pages may ask, separated by commas; * for all."
+    )
+    docs: Literal["on", "off"] = Field("on", description="Whether /docs and /openapi.json exist.")
     min_position_wait_seconds: float = Field(
         2.0, ge=0, le=60, description="How long a read waits for its min_position before 503."
     )
@@ -57,8 +85,27 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="Shape of a log line.")
 
+    @property
+    def exposed(self) -> bool:
+        """Whether others than this machine can ask, and nobody has to say who they are."""
+        return self.api_keys is None and not _is_loopback(self.host)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _listed(cls, origins: Any) -> Any:
+        if not isinstance(origins, str):
+            return origins
+        return tuple(origin.strip() for origin in origins.split(",") if origin.strip())
+
     @field_validator("kind_weights", mode="after")
     @classmethod
     def _complete(cls, weights: dict[Kind, float]) -> dict[Kind, float]:
         defaults: dict[Kind, float] = cls.model_fields["kind_weights"].default
         return {**defaults, **weights}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

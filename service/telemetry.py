@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from prometheus_client import (
@@ -18,6 +18,19 @@ from prometheus_client import (
 )
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# Reads and writes have places of their own (`service.api.protection`).
+Kind = Literal["read", "write"]
+KINDS: Final[tuple[Kind, ...]] = ("read", "write")
+REFUSALS: Final = (
+    "unknown key",
+    "scope",
+    "body too large",
+    "body too slow",
+    "bodies full",
+    "line full",
+    "line slow",
+)
 
 SOURCES: Final = ("personal", "fold_in", "similar", "trending", "popular", "fresh")
 
@@ -42,6 +55,18 @@ class Telemetry:
             "Time from the first byte of a request to the last of its answer.",
             ["route", "method"],
             buckets=FAST,
+            registry=registry,
+        )
+        self.requests_working = Gauge(
+            "reco_requests_in_work", "Requests being worked on.", ["kind"], registry=registry
+        )
+        self.requests_waiting = Gauge(
+            "reco_requests_waiting", "Requests in line for a place.", ["kind"], registry=registry
+        )
+        self.requests_refused = Counter(
+            "reco_requests_refused",
+            "Requests that no route saw, by reason.",
+            ["reason"],
             registry=registry,
         )
         self.recommendations = Counter(
@@ -86,13 +111,16 @@ class Telemetry:
         self.follower_failures = Counter(
             "reco_follower_failures", "Unexpected failures of a loop.", ["loop"], registry=registry
         )
-        for counter, values in (
+        for metric, values in (
+            (self.requests_working, KINDS),
+            (self.requests_waiting, KINDS),
+            (self.requests_refused, REFUSALS),
             (self.recommendations, SOURCES),
             (self.event_log_errors, ("append", "read", "trim")),
             (self.follower_failures, ("event log", "bundle")),
         ):
             for value in values:
-                counter.labels(value)
+                metric.labels(value)
 
     def observe_catalog(self, *, bundle_id: str, live_videos: int, arrivals: int) -> None:
         """Record what is served now."""

@@ -11,10 +11,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused
+from service.api.protection.headers import HEADERS
 from service.errors import (
     Behind,
+    BodyTooLarge,
+    BodyTooSlow,
     InvalidInput,
+    KeyLacksScope,
     NotReady,
+    Overloaded,
+    UnknownKey,
     UnknownVideo,
 )
 
@@ -22,6 +28,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1
 MAX_ERRORS: Final = 20
 MAX_ECHO: Final = 80
+CHALLENGE: Final = 'Bearer realm="recommender"'
 
 
 class Answer(NamedTuple):
@@ -40,6 +47,11 @@ PROBLEMS: Final[Mapping[type[Exception], Answer]] = {
     EventLogUnavailable: Answer(503, "Event log unavailable", retry=True),
     EventLogFull: Answer(503, "Event log full", retry=True),
     KeyReused: Answer(422, "Idempotency key reused"),
+    UnknownKey: Answer(401, "Unknown API key"),
+    KeyLacksScope: Answer(403, "API key lacks a scope"),
+    BodyTooLarge: Answer(413, "Body too large"),
+    BodyTooSlow: Answer(408, "Body too slow"),
+    Overloaded: Answer(503, "Overloaded", retry=True),
 }
 
 
@@ -54,6 +66,26 @@ def problem_response(
     """Return a problem document. Its JSON is plain ASCII: whatever text came in, it can go out."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
     return Response(json.dumps(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def service_problem(error: Exception) -> Response:
+    """Return the problem document of one of the errors in `PROBLEMS`."""
+    answer = PROBLEMS[type(error)]
+    headers = {"Retry-After": str(RETRY_SECONDS)} if answer.retry else {}
+    extra: dict[str, Any] = {}
+    match error:
+        case InvalidInput():
+            extra["errors"] = list_faults(error)
+        case Behind():
+            extra["position"] = error.position
+        case UnknownKey():
+            headers["WWW-Authenticate"] = CHALLENGE + (', error="invalid_token"' * error.came)
+        case KeyLacksScope():
+            said = f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'
+            headers["WWW-Authenticate"] = said
+        case BodyTooSlow():
+            headers["Connection"] = "close"  # the rest of the body may come yet, or never
+    return problem_response(answer.status, answer.title, str(error), headers=headers, **extra)
 
 
 def describe_faults(errors: Sequence[Any]) -> list[dict[str, str]]:
@@ -96,14 +128,7 @@ def _echo(value: Any) -> str:
 
 
 async def _on_service_error(_: Request, error: Exception) -> Response:
-    answer = PROBLEMS[type(error)]
-    headers = {"Retry-After": str(RETRY_SECONDS)} if answer.retry else {}
-    extra: dict[str, Any] = {}
-    if isinstance(error, InvalidInput):
-        extra["errors"] = list_faults(error)
-    if isinstance(error, Behind):
-        extra["position"] = error.position
-    return problem_response(answer.status, answer.title, str(error), headers=headers, **extra)
+    return service_problem(error)
 
 
 async def _on_validation_error(_: Request, error: Exception) -> Response:
@@ -132,4 +157,6 @@ def _unparsable(fault: str) -> Response:
 
 
 async def _on_bug(_: Request, __: Exception) -> Response:
-    return problem_response(500, "Internal error", "This is a bug; the log has the traceback.")
+    # Starlette answers bugs outside of all middleware: what the others get there is added here.
+    detail = "This is a bug; the log has the traceback."
+    return problem_response(500, "Internal error", detail, headers=HEADERS)
