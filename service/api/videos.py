@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from eventlog.events import Event, VideoDeleted, VideoHidden, VideoRetold, VideoShown, VideoUpserted
+from eventlog.events import Event, VideoDeleted, VideoHidden, VideoRetold, VideoShown
 from models.ids import VideoId
 from service.api.cursors import from_cursor, to_cursor
 from service.api.decoding import Refused, SentVideo, json_body, read_batch, read_video
@@ -18,7 +18,6 @@ from service.api.dependencies import (
     require_json,
 )
 from service.api.options import CatalogQuery
-from service.api.problems import list_faults
 from service.api.schemas import (
     BatchReply,
     BatchResult,
@@ -33,6 +32,7 @@ from service.api.schemas import (
     VideoWritten,
     Written,
 )
+from service.api.upserts import judged, named, row_problem, upsert
 from service.catalog.view import View
 from service.errors import InvalidInput, UnknownVideo
 from service.recommend.lists import list_videos
@@ -60,9 +60,9 @@ async def put_video(
     view = services.catalog.view
     faults = view.snapshot.fuser.faults([sent.features])[0]
     if faults:
-        raise InvalidInput(_named(faults, "body.features"))
+        raise InvalidInput(named(faults, "body.features"))
     response.status_code = 200 if view.row(video_id) is not None else 201
-    position = await services.record([_upsert(sent, services.clock())], key, response)
+    position = await services.record([upsert(sent, services.clock())], key, response)
     return VideoWritten(video_id=video_id, position=position)
 
 
@@ -160,46 +160,16 @@ def _results(
     view: View, sent: Sequence[SentVideo | Refused], now: float
 ) -> tuple[list[BatchResult], list[Event]]:
     """Return what becomes of each video that was `sent`, and what to record of them."""
-    good = [one.features for one in sent if isinstance(one, SentVideo)]
-    faults = iter(view.snapshot.fuser.faults(good))
     results: list[BatchResult] = []
     events: list[Event] = []
     known: set[str] = set()
-    for place, one in enumerate(sent):
+    for place, one in enumerate(judged(view.snapshot.fuser, sent)):
         if isinstance(one, Refused):
-            results.append(_refusal(place, one.video_id, one.errors))
-            continue
-        unfit = next(faults)
-        if unfit:
-            errors = list_faults(InvalidInput(_named(unfit, "body.features")))
-            results.append(_refusal(place, one.video_id, errors))
+            problem = Problem.model_validate(row_problem(f"body.videos.{place}", one))
+            results.append(BatchResult(video_id=one.video_id, status=422, problem=problem))
             continue
         known_before = one.video_id in known or view.row(VideoId(one.video_id)) is not None
         known.add(one.video_id)
-        events.append(_upsert(one, now))
+        events.append(upsert(one, now))
         results.append(BatchResult(video_id=one.video_id, status=200 if known_before else 201))
     return results, events
-
-
-def _upsert(sent: SentVideo, now: float) -> VideoUpserted:
-    return VideoUpserted(
-        video_id=sent.video_id,
-        features=sent.features,
-        metadata=sent.metadata,
-        recorded_at=now,
-    )
-
-
-def _named(faults: Sequence[tuple[str, str]], place: str) -> list[tuple[str, str]]:
-    return [(".".join(filter(None, [place, field])), fault) for field, fault in faults]
-
-
-def _refusal(place: int, video_id: str | None, errors: list[dict[str, str]]) -> BatchResult:
-    first = errors[0]
-    problem = Problem(
-        title="Invalid input",
-        status=422,
-        detail=f"body.videos.{place}: {first['field']}: {first['expected']}",
-        errors=errors,
-    )
-    return BatchResult(video_id=video_id, status=422, problem=problem)
