@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         (), description="Origins whose pages may ask, separated by commas; * for all."
     )
     docs: Literal["on", "off"] = Field("on", description="Whether /docs and /openapi.json exist.")
+    console: Literal["on", "off"] = Field(
+        "on", description="Whether /console exists, a page to look at what is served."
+    )
     min_position_wait_seconds: float = Field(
         2.0, ge=0, le=60, description="How long a read waits for its min_position before 503."
     )

@@ -28,8 +28,8 @@ function page(model) {
   return [
     el("section", { class: "tiles", "aria-label": "Now" },
       tile(age(model.created_at).replace(" ago", ""), "age of the bundle", moment(model.created_at)),
-      tile(whole(model.videos), "videos live", `${whole(model.trained_videos)} of them trained at most`),
-      model.arrivals === undefined ? null : tile(whole(model.arrivals), "arrivals since", "fused by the bundle's network"),
+      tile(whole(model.videos), "videos live", `${whole(model.trained_videos)} in the bundle`),
+      tile(whole(model.arrivals), "arrivals since", "fused by the bundle's network"),
       tile(whole(model.users), "users trained", "others are folded in")),
     el("section", {}, el("h2", {}, "How good it was offline"), metrics(model.metrics)),
     el("section", {}, el("h2", {}, "What it is"), facts([
@@ -39,7 +39,7 @@ function page(model) {
       ["Trained", moment(model.created_at)],
       ["Vector", `${model.vector_dim} numbers`],
       ["Features", Object.entries(model.modalities).map(([name, width]) => `${whole(width)} ${name}`).join(", ")],
-      ["Index", model.index ? `${model.index.kind}, recall@20 ${model.index.recall_at_20.toFixed(3)}` : null],
+      ["Index", `${model.index.kind}, recall@20 ${model.index.recall_at_20.toFixed(3)}`],
     ])),
     el("section", {}, el("h2", {}, "Events that could not be applied"), quarantine(model)),
   ];

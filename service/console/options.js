@@ -62,9 +62,21 @@ export function oneOf(name, label, options) {
 
 /** Return a form of `parts`, and how to read an address into it and write one from it. */
 export function optionsForm(parts, { onSubmit, summary = "Options" }) {
+  let own = null;
+  const submit = () => {
+    const query = new URLSearchParams();
+    for (const part of parts) part.write(query);
+    own = query.toString();
+    onSubmit(query);
+  };
+  const read = (query) => {
+    // An address that this form has just written is not read back: somebody may be typing on.
+    if (query.toString() !== own) parts.forEach((part) => part.read(query));
+    own = null;
+  };
   const form = el("form", { class: "options", novalidate: true, on: {
-    submit: (event) => { event.preventDefault(); onSubmit(written()); },
-    change: () => onSubmit(written()),
+    submit: (event) => { event.preventDefault(); submit(); },
+    change: submit,
   } },
     el("details", { open: matchMedia("(min-width: 60rem)").matches },
       el("summary", {}, summary),
@@ -72,12 +84,7 @@ export function optionsForm(parts, { onSubmit, summary = "Options" }) {
       el("div", { class: "buttons" },
         el("button", {}, "Apply"),
         el("button", { type: "button", class: "quiet", on: { click: () => onSubmit(new URLSearchParams()) } }, "Reset"))));
-  function written() {
-    const query = new URLSearchParams();
-    for (const part of parts) part.write(query);
-    return query;
-  }
-  return { form, written, read: (query) => parts.forEach((part) => part.read(query)) };
+  return { form, read };
 }
 
 /** Return the query of an address as the API wants it: lists stay lists. */

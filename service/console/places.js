@@ -6,6 +6,8 @@ import { calm, el, measured, percent, scored } from "./dom.js";
 
 export const MODALITIES = ["visual", "acoustic", "textual"];
 
+const COUNTED = new Set(["trending", "popular"]);
+
 const SOURCES = {
   personal: "fits the user's trained vector, moved by what they met since",
   fold_in: "fits what the user met since the bundle",
@@ -61,7 +63,13 @@ export function legend() {
     MODALITIES.map((name) => el("span", {}, el("i", { class: name }), name)));
 }
 
-function row(place, { rank, top, action, explained }) {
+/** Return how far the bar of a score reaches: a cosine is a share of 1, a count one of the largest. */
+function shareOf({ score, source }, places) {
+  if (!COUNTED.has(source) && !Number.isInteger(score)) return score;
+  return score / (Math.max(...places.filter((one) => one.source === source).map((one) => one.score)) || 1);
+}
+
+function row(place, { rank, share, action, explained }) {
   const under = el("span", { class: "under" }, el("code", {}, place.video_id));
   const link = videoLink(place.video_id, {
     onKnown: (metadata) => under.replaceChildren(...facts(place.video_id, metadata).flat().filter(Boolean)),
@@ -72,7 +80,7 @@ function row(place, { rank, top, action, explained }) {
     el("span", { class: `source ${place.source}`, title: SOURCES[place.source] ?? "" }, place.source.replace("_", "-")),
     el("span", { class: "score" },
       el("b", {}, scored(place.score)),
-      measured(el("span", { class: "track" }, el("i")), top > 0 ? place.score / top : 0)),
+      measured(el("span", { class: "track" }, el("i")), share)),
     explained ? el("span", { class: "why" }, shareBar(place.shares), nearestOf(place.nearest)) : null,
     el("span", { class: "move" }),
     action ? action(place, link) : null);
@@ -96,9 +104,8 @@ export function placeList({ action = null, explained = false, label }) {
   let rows = new Map();
   const set = (places) => {
     const before = new Map([...rows].map(([id, old]) => [id, [old.getBoundingClientRect().top, old.rank]]));
-    const top = Math.max(0, ...places.map((place) => place.score));
     const fresh = places.map((place, at) => {
-      const made = row(place, { rank: at + 1, top, action, explained });
+      const made = row(place, { rank: at + 1, share: shareOf(place, places), action, explained });
       made.rank = at + 1;
       return made;
     });

@@ -19,7 +19,7 @@ export function userView() {
     hint: "Any id; somebody unknown gets what is popular.",
     told: ["path.user_id"],
     onPick: (id) => go(hashOf("users", id, now.query)),
-    examples: (model) => model.examples?.users ?? [],
+    examples: (model) => model.examples.users,
     view: "users",
   });
   const options = optionsForm([...filters(), ...ranking()], {

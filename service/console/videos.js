@@ -21,7 +21,7 @@ export function videoView() {
     hint: "Any id; without one all videos are listed.",
     told: ["path.video_id"],
     onPick: (id) => go(hashOf("videos", id, now.query)),
-    examples: (model) => model.examples?.videos ?? [],
+    examples: (model) => model.examples.videos,
     view: "videos",
   });
   const options = optionsForm(filters(), { onSubmit: (query) => go(hashOf("videos", now.id, query)) });
