@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 from eventlog.errors import LogReplaced, PositionTrimmed, UnsupportedEventLog
 from eventlog.events import Event
 from eventlog.position import START, Place, Position, place_of
+from eventlog.setup import Doubt
 
 # How long a retried write is recognised by its idempotency key.
 KEY_SECONDS: Final = 24 * 3600
@@ -70,6 +71,9 @@ class EventLog(Protocol):
         Raises:
             LogReplaced: `upto` is not of this log.
         """
+
+    async def doubts(self) -> list[Doubt]:
+        """Return what in the setup of whatever keeps the events would break a promise."""
 
     async def close(self) -> None:
         """Let go of files and connections."""

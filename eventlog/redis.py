@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused, UnsupportedEventLog
 from eventlog.events import Event, encode
 from eventlog.log import KEY_SECONDS, Entry, Extent, Receipt, WriteKey
 from eventlog.position import Place, Position, new_epoch, place_of
 from eventlog.scripts import APPEND, HEAD, READ, TRIM
+from eventlog.setup import Doubt, doubts_about
 
 # A call is given up after so long, its retries included.
 CALL_SECONDS: Final = 2.0
@@ -112,6 +113,18 @@ class RedisEventLog:
     async def trim(self, upto: Position) -> None:
         """Drop entries up to `upto` (see `EventLog.trim`)."""
         _extent(*await self._run(TRIM, [], place_of(upto))).number_of(upto)
+
+    async def doubts(self) -> list[Doubt]:
+        """Return what in the server's setup breaks a promise (see `EventLog.doubts`)."""
+        info = await self._answer(self._client.info, CALL_SECONDS)
+        return doubts_about(info, await self._answer(self._appendfsync, CALL_SECONDS))
+
+    async def _appendfsync(self) -> str | None:
+        try:
+            told = await self._client.config_get("appendfsync")
+        except ResponseError:  # forbidden, or a server that does not know it
+            return None
+        return told.get("appendfsync")
 
     async def close(self) -> None:
         """Give up what is being asked and close all connections."""

@@ -13,6 +13,7 @@ from eventlog.errors import EventLogError, EventLogUnavailable, KeyReused
 from eventlog.events import Event, encode
 from eventlog.log import KEY_SECONDS, Entry, Extent, Receipt, WriteKey
 from eventlog.position import Place, Position, place_of
+from eventlog.setup import Doubt
 from eventlog.sqlite_file import SqliteFile
 
 T = TypeVar("T")
@@ -90,6 +91,10 @@ class SqliteEventLog:
     async def trim(self, upto: Position) -> None:
         """Drop entries up to `upto` (see `EventLog.trim`)."""
         await _run(self._writer_thread, self._trim, upto)
+
+    async def doubts(self) -> list[Doubt]:
+        """Return none: what matters is set on each connection (see `EventLog.doubts`)."""
+        return []
 
     async def close(self) -> None:
         """Write what waits, then close both connections."""

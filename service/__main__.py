@@ -68,10 +68,12 @@ def doctor(
     host: Host = None,
     port: Port = None,
 ) -> None:
-    """Examine packages, bundle, event log and port; exit with 1 if one is not in order."""
+    """Examine bundle, event log, port, threads and keys; say what mends each, exit 1 if any."""
     findings = examine(_settings(bundles=bundles, event_log=event_log, host=host, port=port))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.subject:10} {finding.text}")
+        if finding.mend:
+            typer.echo(f"      {'mend:':10} {finding.mend}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(1)
 

@@ -1,48 +1,60 @@
-"""Looks at what a service needs before it is started. Knows settings; starts nothing."""
+"""Looks at what a service needs before it is started, and says what mends it. Starts nothing."""
 
 import asyncio
+import math
 import socket
+import stat
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import faiss
 
 from eventlog.errors import EventLogError
 from eventlog.log import open_event_log
 from eventlog.position import Position
+from eventlog.setup import Doubt
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle, read_current_id
 from service.catalog.snapshot import Snapshot
+from service.cores import cores
 from service.errors import ServiceError
 from service.keys import KeysError, read_keys
 from service.settings import Settings
 
-PACKAGES = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")
+PACKAGES: Final = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")
+CREATE: Final = "`python -m service keys create NAME --scope read --file FILE`"
 
 
 class Finding(NamedTuple):
-    """One thing looked at."""
+    """One thing looked at; `mend` is what to do if it is not good."""
 
     subject: str
     good: bool
     text: str
+    mend: str = ""
+
+
+class Amiss(Exception):
+    """Something was found that is not in order, and is known to be mended by `mend`."""
+
+    def __init__(self, text: str, mend: str) -> None:
+        """Keep what to do."""
+        self.mend = mend
+        super().__init__(text)
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at packages, the current bundle, the event log, the port and who may ask."""
-    checks: dict[str, Callable[[Settings], str]] = {
-        "packages": _packages,
-        "bundle": _bundle,
-        "event log": _event_log,
-        "port": _port,
-        "access": _access,
-    }
+    """Look at all there is to look at; what is not in order never hides the rest."""
     findings = []
-    for subject, check in checks.items():
+    for subject, (check, mend) in CHECKS.items():
         try:
             findings.append(Finding(subject, good=True, text=check(settings)))
+        except Amiss as amiss:
+            findings.append(Finding(subject, good=False, text=str(amiss), mend=amiss.mend))
         except (BundleError, EventLogError, KeysError, ServiceError, OSError) as error:
-            findings.append(Finding(subject, good=False, text=str(error)))
+            findings.append(Finding(subject, good=False, text=str(error), mend=mend))
     return findings
 
 
@@ -53,27 +65,35 @@ def _packages(_: Settings) -> str:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    if not any(text.startswith("faiss") for text in found):
-        raise OSError("neither faiss-cpu nor faiss-gpu is installed: pip install '.[cpu]'")
     return ", ".join(found)
 
 
 def _bundle(settings: Settings) -> str:
+    # All of it is verified here: checksums, shapes, lengths of vectors, and that the parts fit.
     bundle = read_bundle(settings.bundles / read_current_id(settings.bundles))
     Snapshot(bundle)
-    return f"{bundle.bundle_id}: {bundle.manifest.videos} videos, {bundle.manifest.users} users"
-
-
-def _event_log(settings: Settings) -> str:
+    manifest = bundle.manifest
+    widths = ", ".join(f"{name} {width}" for name, width in manifest.modalities.items())
     return (
-        f"{settings.event_log.partition('://')[0]}, head {asyncio.run(_head(settings)) or 'empty'}"
+        f"{bundle.bundle_id}: {len(manifest.files)} files as their checksums say, "
+        f"{manifest.videos} videos and {manifest.users} users, {manifest.vector_dim} numbers "
+        f"each of length 1; features: {widths}"
     )
 
 
-async def _head(settings: Settings) -> Position:
+def _event_log(settings: Settings) -> str:
+    head, doubts = asyncio.run(_ask_log(settings))
+    if doubts:
+        # All in one go: who mends one should not have to come back for the next.
+        faults, mends = zip(*doubts, strict=True)
+        raise Amiss("; ".join(faults), "; ".join(mends))
+    return f"{settings.event_log.partition('://')[0]}, head {head or 'empty'}"
+
+
+async def _ask_log(settings: Settings) -> tuple[Position, list[Doubt]]:
     event_log = open_event_log(settings.event_log)
     try:
-        return await event_log.head()
+        return await event_log.head(), await event_log.doubts()
     finally:
         await event_log.close()
 
@@ -85,14 +105,53 @@ def _port(settings: Settings) -> str:
     return f"{settings.host}:{settings.port} is free"
 
 
-def _access(settings: Settings) -> str:
-    if settings.api_keys is not None:
-        keys = read_keys(settings.api_keys)
-        expired = sum(key.expired(time.time()) for key in keys)
-        return f"{len(keys)} API keys in {settings.api_keys}, {expired} of them expired"
-    if settings.exposed:
-        raise KeysError(
-            f"whoever reaches {settings.host} may read, write and erase: make keys with "
-            "`python -m service keys create` and name their file in RECO_API_KEYS"
+def _threads(settings: Settings) -> str:
+    each, may = faiss.omp_get_max_threads(), cores()
+    text = f"{settings.worker_threads} worker threads of {each} each, {may:g} cores"
+    # One more than cores keeps them busy while it waits; any more take turns.
+    most = math.ceil(may) + 1
+    if settings.worker_threads * each > most:
+        raise Amiss(
+            f"{text}: they would take turns, and all be slow",
+            f"OMP_NUM_THREADS=1 and RECO_WORKER_THREADS={min(settings.worker_threads, most)}",
         )
-    return f"no API keys: whoever is on this machine may do all ({settings.host} is loopback)"
+    return text
+
+
+def _access(settings: Settings) -> str:
+    if settings.api_keys is None:
+        if settings.exposed:
+            raise Amiss(
+                f"whoever reaches {settings.host} may read, write and erase",
+                f"{CREATE}, and name the file in RECO_API_KEYS",
+            )
+        return f"no API keys: whoever is on this machine may do all ({settings.host} is loopback)"
+    keys, now = read_keys(settings.api_keys), time.time()
+    good = [key for key in keys if not key.expired(now)]
+    if not good:
+        raise Amiss(f"none of {len(keys)} API keys in {settings.api_keys} is good", CREATE)
+    if settings.api_keys.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        fault = f"others than its owner may write {settings.api_keys}"
+        raise Amiss(fault, f"chmod go-w {settings.api_keys}")
+    return f"{len(good)} API keys in {settings.api_keys}, {len(keys) - len(good)} more expired"
+
+
+MEND_BUNDLE: Final = (
+    "`python -m training fit DATASET --out BUNDLES` makes one, `python -m service bundles list` "
+    "shows what is there, `python -m service bundles rollback` goes back to the one before"
+)
+MEND_LOG: Final = (
+    "see that the server of RECO_EVENT_LOG runs and can be reached, or that its file is an event "
+    "log that this user may write"
+)
+MEND_PORT: Final = "another RECO_PORT (0 for any), or an address of this machine as RECO_HOST"
+MEND_KEYS: Final = f"give this user the right to read it; {CREATE} makes one"
+# What is looked at, and what helps where a check does not know better.
+CHECKS: Final[dict[str, tuple[Callable[[Settings], str], str]]] = {
+    "packages": (_packages, ""),
+    "bundle": (_bundle, MEND_BUNDLE),
+    "event log": (_event_log, MEND_LOG),
+    "port": (_port, MEND_PORT),
+    "threads": (_threads, ""),
+    "access": (_access, MEND_KEYS),
+}

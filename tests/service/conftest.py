@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import faiss
 import pytest
 
 from tests.support.bundles import write_small_bundle
@@ -37,6 +38,15 @@ def still(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     with Api(settings_for(trained, tmp_path_factory.mktemp("still") / "events.db")) as api:
         yield api.ready()
         assert api.head() == "", "a test of this module wrote something"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread for each search, as `python -m service` has it."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

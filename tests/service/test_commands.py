@@ -68,7 +68,7 @@ def test_the_list_of_no_bundles_is_empty(tmp_path: Path) -> None:
     assert call("bundles", "list", "--bundles", tmp_path / "none").exit_code == 0
 
 
-def test_doctor_finds_all_in_order(bundles: Path, tmp_path: Path) -> None:
+def test_doctor_finds_all_in_order(bundles: Path, tmp_path: Path, one_thread: None) -> None:
     log = f"sqlite:///{tmp_path}/e.db"
     result = call("doctor", "--bundles", bundles, "--event-log", log, "--port", 0)
     assert result.exit_code == 0, result.output
@@ -76,7 +76,9 @@ def test_doctor_finds_all_in_order(bundles: Path, tmp_path: Path) -> None:
     assert "60 videos" in result.output
 
 
-def test_doctor_names_everything_that_is_wrong(bundles: Path, tmp_path: Path) -> None:
+def test_doctor_names_everything_that_is_wrong(
+    bundles: Path, tmp_path: Path, one_thread: None
+) -> None:
     (bundles / read_current_id(bundles) / layout.FUSION).write_bytes(b"")
     (tmp_path / "e.db").write_bytes(b"no database" * 1000)
     with socket.socket() as taken:
@@ -88,6 +90,7 @@ def test_doctor_names_everything_that_is_wrong(bundles: Path, tmp_path: Path) ->
     failed = [line for line in result.output.splitlines() if line.startswith("FAIL")]
     assert [line.split()[1] for line in failed] == ["bundle", "event", "port"]
     assert layout.FUSION in failed[0]
+    assert result.output.count("      mend: ") == 3
 
 
 @pytest.mark.parametrize(
