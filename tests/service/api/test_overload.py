@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from prometheus_client import Gauge
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from service.api.protection.bodies import FULL_BODIES, Bodies
+from service.api.protection.room import Room
 from service.errors import BodyTooLarge, BodyTooSlow, Overloaded
 from tests.support.asking import asking
 from tests.support.server import Api, eventually, features, serving, settings_for
@@ -90,22 +92,31 @@ def test_who_has_waited_too_long_is_refused(trained: Path, tmp_path: Path) -> No
         assert api.get(LIST).status_code == 200
 
 
-def test_who_waits_in_line_is_served_in_turn(trained: Path, tmp_path: Path) -> None:
+def test_who_waits_in_line_is_served(trained: Path, tmp_path: Path) -> None:
     more = {"max_waiting": 8, "max_waiting_seconds": 20, "min_position_wait_seconds": 1}
-    ended: list[int] = []
     with narrow(trained, tmp_path, **more) as api, ThreadPoolExecutor(8) as pool, held(api):
-
-        def ask(number: int) -> int:
-            status = api.get(LIST).status_code
-            ended.append(number)
-            return status
-
         asked = []
-        for number in range(8):
-            asked.append(pool.submit(ask, number))
+        for _ in range(8):
+            asked.append(pool.submit(api.get, LIST))
             eventually(lambda: waiting(api) == len(asked))
-        assert [one.result() for one in asked] == [200] * 8
-    assert ended == sorted(ended)
+        assert [one.result().status_code for one in asked] == [200] * 8
+
+
+def test_places_are_given_in_the_order_of_the_line() -> None:
+    gauges = (Gauge(name, "-", registry=None) for name in ("working", "waiting"))
+    room = Room(places=2, line=50, seconds=20, working=next(gauges), waiting=next(gauges))
+    begun: list[int] = []
+
+    async def work(number: int) -> None:
+        async with room.place():
+            begun.append(number)
+            await asyncio.sleep(0.001 * (number % 3))
+
+    async def all_work() -> None:
+        await asyncio.gather(*map(work, range(40)))
+
+    asyncio.run(all_work())
+    assert begun == list(range(40))
 
 
 def test_no_more_are_at_work_than_there_are_places(trained: Path, tmp_path: Path) -> None:
