@@ -4,12 +4,12 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI
 
 from eventlog.log import open_event_log
-from service.api import interactions, operations, recommendations, users, videos
+from service.api import imports, interactions, operations, recommendations, users, videos
 from service.api.console import console_router
 from service.api.decoding import body_schemas
 from service.api.dependencies import Services, refuse_stray_query
@@ -31,6 +31,9 @@ from service.catalog.store import Catalog
 from service.keys import Keyring
 from service.settings import Settings
 from service.telemetry import KINDS, Kind, Telemetry
+
+# Imports at once: each may last for hours, and two keep the event log and the network busy.
+IMPORTS: Final = 2
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -76,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    for module in (recommendations, videos, interactions, users, operations):
+    for module in (recommendations, videos, imports, interactions, users, operations):
         app.include_router(module.router)
     if settings.console == "on":
         app.include_router(console_router())
@@ -90,8 +93,8 @@ def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
     """Put between network and routes what docs/security.md lists, in its order from the bottom."""
     rooms: dict[Kind, Room] = {
         kind: Room(
-            places=settings.max_concurrency,
-            line=settings.max_waiting,
+            places=IMPORTS if kind == "import" else settings.max_concurrency,
+            line=0 if kind == "import" else settings.max_waiting,
             seconds=settings.max_waiting_seconds,
             working=telemetry.requests_working.labels(kind),
             waiting=telemetry.requests_waiting.labels(kind),

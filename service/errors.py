@@ -70,12 +70,20 @@ class BodyTooLarge(ServiceError):
         super().__init__(f"expected a body of at most {most} bytes")
 
 
+class LineTooLong(ServiceError):
+    """One line of many is longer than is read."""
+
+    def __init__(self, most: int) -> None:
+        """Keep how many bytes are read at most."""
+        super().__init__(f"expected lines of at most {most} bytes")
+
+
 class BodyTooSlow(ServiceError):
     """What was announced did not come in time."""
 
-    def __init__(self, seconds: float) -> None:
-        """Keep how long was waited."""
-        super().__init__(f"expected the whole body within {seconds:g} seconds")
+    def __init__(self, seconds: float, *, what: str = "body") -> None:
+        """Keep how long was waited, and for what."""
+        super().__init__(f"expected the whole {what} within {seconds:g} seconds")
 
 
 class Overloaded(ServiceError):

@@ -19,9 +19,9 @@ from prometheus_client import (
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-# Reads and writes have places of their own (`service.api.protection`).
-Kind = Literal["read", "write"]
-KINDS: Final[tuple[Kind, ...]] = ("read", "write")
+# Reads, writes and imports have places of their own (`service.api.protection`).
+Kind = Literal["read", "write", "import"]
+KINDS: Final[tuple[Kind, ...]] = ("read", "write", "import")
 REFUSALS: Final = (
     "unknown key",
     "scope",

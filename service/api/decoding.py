@@ -70,6 +70,7 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _video_decoder: Final = msgspec.json.Decoder(_Video)
+_line_decoder: Final = msgspec.json.Decoder(_BatchVideo)
 _batch_decoder: Final = msgspec.json.Decoder(_Batch)
 _video: Final = TypeAdapter(VideoBody)
 _batch: Final = TypeAdapter(VideoBatch)
@@ -107,6 +108,32 @@ def read_batch(body: bytes) -> Sequence[SentVideo | Refused]:
     except _DOUBTS:
         batch: VideoBatch = _validated(_batch, _parsed(body))
         return [_each(raw) for raw in batch.videos]
+
+
+def read_lines(lines: Sequence[bytes]) -> list[SentVideo | Refused | None]:
+    """Return the video that each of `lines` holds, good or refused by itself; None of a blank."""
+    try:
+        videos = [_line_decoder.decode(line) for line in lines]
+        if any(fault_in_id(video.video_id) for video in videos):
+            raise ValueError("an id has a fault")
+        return list(_plain([(video.video_id, video) for video in videos]))
+    except _DOUBTS:
+        return [_line(line) for line in lines]
+
+
+def _line(line: bytes) -> SentVideo | Refused | None:
+    if not line.strip():
+        return None
+    try:
+        video = _line_decoder.decode(line)
+        if not fault_in_id(video.video_id):
+            return _plain([(video.video_id, video)])[0]
+    except _DOUBTS:
+        pass  # pydantic finds out what it is
+    try:
+        return _each(json.loads(line))
+    except (ValueError, RecursionError):
+        return Refused(None, [{"field": "", "expected": "expected a JSON object on one line"}])
 
 
 def _plain(videos: Sequence[tuple[str, _Video]]) -> list[SentVideo]:

@@ -1,7 +1,7 @@
 """What every handler may ask for: services, an id of the path, a pinned view, worker threads."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_origin
@@ -47,7 +47,7 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self.workers, call, *args)
 
     async def record(
-        self, events: list[Event], key: WriteKey | None, response: Response
+        self, events: Sequence[Event], key: WriteKey | None, response: Response
     ) -> Position:
         """Append `events` durably, wait until they show here, return the position.
 

@@ -18,6 +18,7 @@ from service.errors import (
     BodyTooSlow,
     InvalidInput,
     KeyLacksScope,
+    LineTooLong,
     NotReady,
     Overloaded,
     UnknownKey,
@@ -50,6 +51,7 @@ PROBLEMS: Final[Mapping[type[Exception], Answer]] = {
     UnknownKey: Answer(401, "Unknown API key"),
     KeyLacksScope: Answer(403, "API key lacks a scope"),
     BodyTooLarge: Answer(413, "Body too large"),
+    LineTooLong: Answer(413, "Line too long"),
     BodyTooSlow: Answer(408, "Body too slow"),
     Overloaded: Answer(503, "Overloaded", retry=True),
 }

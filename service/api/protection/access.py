@@ -29,6 +29,7 @@ NEEDED: Final[Mapping[tuple[str, str], KeyScope | None]] = {
     ("PATCH", "/v1/videos/{video_id}"): KeyScope.INGEST,
     ("DELETE", "/v1/videos/{video_id}"): KeyScope.INGEST,
     ("POST", "/v1/videos:batch"): KeyScope.INGEST,
+    ("POST", "/v1/videos:import"): KeyScope.INGEST,
     ("POST", "/v1/interactions"): KeyScope.INGEST,
     ("GET", "/v1/users/{user_id}/export"): KeyScope.ADMIN,
     ("DELETE", "/v1/users/{user_id}"): KeyScope.ADMIN,

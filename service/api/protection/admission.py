@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,11 +16,14 @@ from service.errors import BodyTooLarge, BodyTooSlow, Overloaded, ServiceError
 from service.keys import Scope as KeyScope
 from service.telemetry import Kind, Telemetry
 
+IMPORTS: Final = "/v1/videos:import"
+
 
 class Admission:
     """Reads and writes have rooms of their own, so that a slow event log never keeps readers out.
 
-    What is open to all (probes, metrics, documentation) and what is no route goes past them.
+    What is open to all (probes, metrics, documentation) and what is no route goes past them. An
+    import reads its own body, piece by piece, as long as it may be.
     """
 
     def __init__(
@@ -39,6 +43,10 @@ class Admission:
             return
         kind: Kind = "read" if asked.needs == KeyScope.READ else "write"
         try:
+            if asked.path == IMPORTS:
+                async with self._rooms["import"].place():
+                    await self._app(scope, receive, send)
+                return
             async with self._bodies.received(scope, receive) as body:
                 client = _Client(receive, send, body)
                 async with client.awaited():

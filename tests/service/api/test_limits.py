@@ -170,6 +170,7 @@ def test_the_documentation_shows_every_route_and_the_videos_of_a_batch(still: Ap
         "/v1/videos/{video_id}",
         "/v1/users/{user_id}",
         "/v1/videos:batch",
+        "/v1/videos:import",
         "/v1/interactions",
         "/v1/model",
         "/livez",
