@@ -75,6 +75,26 @@ class Settings(BaseSettings):
     history_limit: int = Field(
         10_000, ge=1, description="Interactions since the bundle that are kept for one user."
     )
+    fresh_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of a user's places that arrivals get at least; a request may ask for "
+        "another.",
+    )
+    fresh_half_life_hours: float = Field(
+        24.0,
+        gt=0,
+        le=10_000,
+        description="Age at which the chances of an arrival for these places have halved; after "
+        "five times that it has none. Alike on every replica.",
+    )
+    fresh_half_life_viewers: float = Field(
+        20.0,
+        gt=0,
+        le=1_000_000,
+        description="The same for how many users have met it. Alike on every replica.",
+    )
     kind_weights: dict[Kind, Weight] = Field(
         {"view": 1, "like": 2, "share": 3, "follow-through": 2, "skip": -0.5, "dislike": -2},
         description="What each kind of interaction says, as JSON; negative for dislike. Kinds that "

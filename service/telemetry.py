@@ -72,6 +72,11 @@ class Telemetry:
         self.recommendations = Counter(
             "reco_recommendations", "Videos recommended, by source.", ["source"], registry=registry
         )
+        self.recommended_arrivals = Counter(
+            "reco_recommended_arrivals",
+            "Videos recommended that the bundle had never met.",
+            registry=registry,
+        )
         self.index_videos = Gauge(
             "reco_index_videos", "Videos that are live now, hidden ones too.", registry=registry
         )
@@ -128,8 +133,9 @@ class Telemetry:
         self.index_videos.set(live_videos)
         self.arrivals.set(arrivals)
 
-    def count_recommendations(self, sources: Iterable[str]) -> None:
-        """Count the videos of one answer by their source."""
+    def count_recommendations(self, sources: Iterable[str], *, arrivals: int) -> None:
+        """Count the videos of one answer by their source, and how many of them are `arrivals`."""
+        self.recommended_arrivals.inc(arrivals)
         for source in sources:
             self.recommendations.labels(source).inc()
 

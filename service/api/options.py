@@ -11,7 +11,7 @@ from service.api.dependencies import MAX_K
 from service.api.schemas import Id, Strict, Tag, check_moment
 from service.catalog.facets import Filter, moment_of
 from service.recommend.lists import Window
-from service.recommend.request import DEFAULT_K, Request, Wanted
+from service.recommend.request import DEFAULT_K, Wanted
 
 MAX_TAGS = 20
 MAX_EXCLUDED = 1000
@@ -107,22 +107,22 @@ class UserOptions(ListOptions):
         None, description="`self`: leave out what the user has uploaded (metadata.uploader)."
     )
 
-    def request(
-        self,
-        now: float,
-        user_id: str | None,
-        session: tuple[tuple[VideoId, float], ...] = (),
-    ) -> Request:
-        """Return what is asked for at `now`."""
-        return Request(
-            now=now,
-            k=self.k,
-            exclude=frozenset(map(VideoId, self.exclude)),
-            matching=self.matching(),
-            user_id=None if user_id is None else UserId(user_id),
-            exclude_own=self.exclude_uploader == "self",
-            session=session,
-        )
+    diversity: float = Field(
+        0, ge=0, le=1, allow_inf_nan=False, description="From 0, what suits best, to 1, all unlike."
+    )
+    explore: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of places for arrivals at least; by default that of the service.",
+    )
+    seed: int | None = Field(
+        None, ge=0, lt=1 << 63, description="Draws the arrivals; by default user and position do."
+    )
+    cursor: str | None = Field(
+        None, max_length=MAX_CURSOR, description="`next_cursor` of the answer before."
+    )
 
 
 class SessionEvent(Strict):
@@ -141,11 +141,6 @@ class RecommendationBody(Strict, UserOptions):
         max_length=MAX_SESSION,
         description="What was met in this session, oldest first. Nothing of it is recorded.",
     )
-
-    def asked(self, now: float, weights: Mapping[Kind, float]) -> Request:
-        """Return what is asked for at `now`, where each kind has one of `weights`."""
-        met = tuple((VideoId(event.video_id), weights[event.kind]) for event in self.session)
-        return self.request(now, self.user_id, met)
 
 
 class RecommendationBatch(Strict):

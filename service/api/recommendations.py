@@ -1,9 +1,12 @@
 """Lists of videos: for a user, and like a video."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from models.ids import UserId, VideoId
+from service.api.cursors import from_cursor, to_cursor
 from service.api.dependencies import (
     Services,
     ServicesDep,
@@ -28,8 +31,9 @@ from service.api.schemas import (
 )
 from service.catalog.view import View
 from service.recommend.lists import recommend_fresh, recommend_trending
-from service.recommend.recommender import Recommendation, recommend, recommend_similar
-from service.recommend.request import Request
+from service.recommend.recommendation import Recommendation
+from service.recommend.recommender import recommend, recommend_similar
+from service.recommend.request import MAX_SHOWN, Exploring, Request, mark_of, marks_in
 
 router = APIRouter(prefix="/v1", tags=["recommendations"])
 
@@ -42,7 +46,7 @@ async def get_recommendations(
     options: Annotated[UserOptions, Query()],
 ) -> UserRecommendations:
     """Return the best k videos that the user has not met; for an unknown user the popular ones."""
-    return await _answer(services, view, options.request(services.clock(), user_id))
+    return await _answer(services, view, _asked(services, options, user_id, place="query"))
 
 
 @router.post("/recommendations", dependencies=[Depends(require_json)])
@@ -50,8 +54,7 @@ async def post_recommendations(
     body: RecommendationBody, view: ViewDep, services: ServicesDep
 ) -> UserRecommendations:
     """Return the same with all that is known of the moment in the body: a session, say."""
-    weights = services.settings.kind_weights
-    return await _answer(services, view, body.asked(services.clock(), weights))
+    return await _answer(services, view, _asked_in(services, body, "body"))
 
 
 @router.post("/recommendations:batch", dependencies=[Depends(require_json)])
@@ -59,12 +62,16 @@ async def post_recommendation_batch(
     body: RecommendationBatch, view: ViewDep, services: ServicesDep
 ) -> RecommendationBatchReply:
     """Return lists for many at once, all from one position."""
-    now, weights = services.clock(), services.settings.kind_weights
+    now = services.clock()
+    requests = [
+        replace(_asked_in(services, one, f"body.requests.{place}"), now=now)
+        for place, one in enumerate(body.requests)
+    ]
     # One after the other, each in turn with what others ask: a batch holds nobody up.
     return RecommendationBatchReply(
         bundle_id=view.bundle_id,
         position=view.position,
-        results=[await _answer(services, view, one.asked(now, weights)) for one in body.requests],
+        results=[await _answer(services, view, request) for request in requests],
     )
 
 
@@ -78,7 +85,9 @@ async def get_trending(
     wanted = options.wanted(services.clock())
     found = await services.in_worker(recommend_trending, view, wanted, options.window, weights)
     return VideoList(
-        bundle_id=view.bundle_id, position=view.position, recommendations=_places(found, services)
+        bundle_id=view.bundle_id,
+        position=view.position,
+        recommendations=_places(view, found, services),
     )
 
 
@@ -89,7 +98,9 @@ async def get_fresh(
     """Return what arrived since the bundle, the latest first."""
     found = await services.in_worker(recommend_fresh, view, options.wanted(services.clock()))
     return VideoList(
-        bundle_id=view.bundle_id, position=view.position, recommendations=_places(found, services)
+        bundle_id=view.bundle_id,
+        position=view.position,
+        recommendations=_places(view, found, services),
     )
 
 
@@ -107,8 +118,50 @@ async def get_similar(
         video_id=video_id,
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(found, services),
+        recommendations=_places(view, found, services),
     )
+
+
+def _asked(
+    services: Services,
+    options: UserOptions,
+    user_id: str | None,
+    *,
+    place: str,
+    session: tuple[tuple[VideoId, float], ...] = (),
+) -> Request:
+    """Return what `options` that came in `place` ask for.
+
+    Raises:
+        InvalidInput: the cursor was not handed out for a list of this user.
+    """
+    settings = services.settings
+    shown = b""
+    if options.cursor is not None:
+        shown = from_cursor(_purpose(user_id), options.cursor, f"{place}.cursor")
+    return Request(
+        now=services.clock(),
+        k=options.k,
+        exclude=frozenset(map(VideoId, options.exclude)),
+        matching=options.matching(),
+        user_id=None if user_id is None else UserId(user_id),
+        exclude_own=options.exclude_uploader == "self",
+        session=session,
+        diversity=options.diversity,
+        exploring=Exploring(
+            share=settings.fresh_share if options.explore is None else options.explore,
+            half_life=3600 * settings.fresh_half_life_hours,
+            viewers=settings.fresh_half_life_viewers,
+            seed=options.seed,
+        ),
+        shown=frozenset(marks_in(shown)),
+    )
+
+
+def _asked_in(services: Services, body: RecommendationBody, place: str) -> Request:
+    weights = services.settings.kind_weights
+    session = tuple((VideoId(met.video_id), weights[met.kind]) for met in body.session)
+    return _asked(services, body, body.user_id, place=place, session=session)
 
 
 async def _answer(services: Services, view: View, request: Request) -> UserRecommendations:
@@ -117,12 +170,27 @@ async def _answer(services: Services, view: View, request: Request) -> UserRecom
         user_id=request.user_id,
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(found, services),
+        recommendations=_places(view, found, services),
+        next_cursor=_next_cursor(request, found),
     )
 
 
-def _places(found: list[Recommendation], services: Services) -> list[RecommendedVideo]:
-    services.telemetry.count_recommendations(item.source for item in found)
+def _next_cursor(request: Request, found: list[Recommendation]) -> str | None:
+    """Return a cursor that holds all that was shown; None at the end, or if that is too much."""
+    shown = request.shown | {mark_of(one.video_id) for one in found}
+    if len(found) < request.k or len(shown) > MAX_SHOWN:
+        return None
+    return to_cursor(_purpose(request.user_id), b"".join(sorted(shown)))
+
+
+def _purpose(user_id: str | None) -> str:
+    return f"recommendations {user_id or ''}"
+
+
+def _places(view: View, found: list[Recommendation], services: Services) -> list[RecommendedVideo]:
+    sources = (one.source for one in found)
+    arrivals = sum(view.arrived(one.video_id) for one in found)
+    services.telemetry.count_recommendations(sources, arrivals=arrivals)
     return [
         RecommendedVideo(video_id=item.video_id, score=item.score, source=item.source)
         for item in found

@@ -19,7 +19,7 @@ from eventlog.events import Kind
 from models.ids import fault_in_id
 from models.modality import Modality
 from service.api.encoded import LARGEST_FLOAT32, MAX_CHARACTERS, MAX_WIDTH, DType, decode_row
-from service.recommend.recommender import Source
+from service.recommend.recommendation import Source
 
 MAX_BATCH: Final = 1000
 LATEST_SECOND: Final = 1e11
@@ -180,12 +180,16 @@ class RecommendedVideo(BaseModel):
 
 
 class UserRecommendations(BaseModel):
-    """The list for a user, best first, and what it was answered from."""
+    """The list for a user, best first, and what it was answered from.
+
+    `next_cursor` leads on to videos that were not shown yet; it is null at the end.
+    """
 
     user_id: str | None
     bundle_id: str
     position: str
     recommendations: list[RecommendedVideo]
+    next_cursor: str | None
 
 
 class RecommendationBatchReply(BaseModel):

@@ -12,11 +12,13 @@ import numpy as np
 
 from models.ids import VideoId
 from service.catalog.facets import Facets
-from service.catalog.index import Floats, Index, Mask, Rows
+from service.catalog.index import Doubles, Floats, Index, Mask, Rows
 
 FIRST_CAPACITY: Final = 256
 # A delta with more dead rows than this and than live ones is copied without them.
 DEAD_ROWS_KEPT: Final = 1024
+# The moment at which arrived what did not arrive since the bundle.
+NEVER: Final = -np.inf
 # So many rows may come before they are put in the order of their cells.
 ROWS_UNSORTED: Final = 4096
 
@@ -52,14 +54,16 @@ class Delta:
     """Rows of arrivals, oldest first.
 
     `serials: (C,)` name rows for good and ascend; a row's place changes when dead ones are dropped.
-    `ordinals: (C,)` tell in which order the videos arrived, `cells: (C,)` where the index of the
-    snapshot would look for them, `by_cell` finds older ones by it, `facets` what is told of them.
+    `ordinals: (C,)` tell in which order the videos arrived, `moments: (C,)` when (NEVER for those
+    that were trained and replaced since), `cells: (C,)` where the index of the snapshot would look
+    for them, `by_cell` finds older ones by it, `facets` what is told of them.
     `dead: (count,)` rows were replaced or deleted; `barred: (count,)` are these and hidden ones.
     """
 
     vectors: Floats
     serials: Rows
     ordinals: Rows
+    moments: Doubles
     cells: Rows
     by_cell: CellOrder
     ids: list[VideoId]
@@ -75,6 +79,7 @@ class Delta:
             vectors=np.empty((FIRST_CAPACITY, width), dtype=np.float32),
             serials=np.empty(FIRST_CAPACITY, dtype=np.int64),
             ordinals=np.empty(FIRST_CAPACITY, dtype=np.int64),
+            moments=np.empty(FIRST_CAPACITY, dtype=np.float64),
             cells=np.empty(FIRST_CAPACITY, dtype=np.int64),
             by_cell=CellOrder.of(np.empty(0, dtype=np.int64)),
             ids=[],
@@ -126,6 +131,7 @@ class DeltaEdit:
         *,
         ordinal: int | None,
         hidden: bool,
+        moment: float = NEVER,
     ) -> int:
         """Add a row and return its serial. A video that arrives now has no `ordinal` yet."""
         place, serial = self._count, self._next_serial
@@ -135,6 +141,7 @@ class DeltaEdit:
         delta.vectors[place] = vector
         delta.serials[place] = serial
         delta.ordinals[place] = serial if ordinal is None else ordinal
+        delta.moments[place] = moment
         delta.ids.append(video_id)
         delta.facets.append(metadata)
         self._dead[place] = False
@@ -152,6 +159,10 @@ class DeltaEdit:
     def bar(self, serial: int, *, hidden: bool) -> None:
         """Mark a live row as hidden or not."""
         self._barred[self._place(serial)] = hidden
+
+    def moment(self, serial: int) -> float:
+        """Return when the video of a row arrived."""
+        return float(self._delta.moments[self._place(serial)])
 
     def vector(self, serial: int) -> Floats:
         """Return a copy of a row's vector: (D,)."""
@@ -202,11 +213,10 @@ def _copied(delta: Delta, places: Rows, capacity: int) -> Delta:
     count = len(places)
     vectors = np.empty((capacity, delta.vectors.shape[1]), dtype=np.float32)
     vectors[:count] = delta.vectors[places]
-    columns = []
-    for column in (delta.serials, delta.ordinals, delta.cells):
-        wider = np.empty(capacity, dtype=np.int64)
-        wider[:count] = column[places]
-        columns.append(wider)
+    columns: dict[str, Any] = {}
+    for name in ("serials", "ordinals", "moments", "cells"):
+        column = getattr(delta, name)
+        columns[name] = np.empty(capacity, dtype=column.dtype)
+        columns[name][:count] = column[places]
     ids = [delta.ids[place] for place in places.tolist()]
-    serials, ordinals, cells = columns
-    return replace(delta, vectors=vectors, serials=serials, ordinals=ordinals, cells=cells, ids=ids)
+    return replace(delta, vectors=vectors, ids=ids, **columns)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,9 +20,9 @@ from eventlog.events import (
     VideoUpserted,
     merged,
 )
-from eventlog.position import Position
+from eventlog.position import START, Position
 from models.ids import UserId, VideoId
-from service.catalog.delta import DeltaEdit
+from service.catalog.delta import NEVER, DeltaEdit
 from service.catalog.index import Floats, Mask, VideoRow
 from service.catalog.overlay import (
     NAMED_FAULTS,
@@ -57,11 +58,12 @@ class Fused(NamedTuple):
     """What an upserted video was fused to, (D,), and the digest of its features.
 
     The vector is None where the features are those the video was trained on: the trained vector,
-    with all that was learnt from viewers, comes back.
+    with all that was learnt from viewers, comes back. The log has the features behind `before`.
     """
 
     vector: Floats | None
     feature_digest: int
+    before: Position = START
 
 
 class Edit:
@@ -81,6 +83,8 @@ class Edit:
         self._histories = overlay.histories.mutate()
         self._warmth = overlay.warmth.mutate()
         self._gained = overlay.gained.mutate()
+        self._viewers = overlay.viewers.mutate()
+        self._moment = overlay.moment
         self._trends = overlay.trends
         self._erased = overlay.erased.mutate()
         self._delta = DeltaEdit(overlay.delta, snapshot.index)
@@ -95,6 +99,8 @@ class Edit:
 
     def apply(self, event: Event, fused: Fused | None = None) -> None:  # noqa: C901 - one case a kind
         """Apply one event. An upsert comes with what it was `fused` to."""
+        if isfinite(event.recorded_at):
+            self._moment = event.recorded_at
         match event:
             case VideoUpserted():
                 if fused is None:
@@ -142,6 +148,8 @@ class Edit:
             histories=self._histories.finish(),
             warmth=self._warmth.finish(),
             gained=self._gained.finish(),
+            viewers=self._viewers.finish(),
+            moment=self._moment,
             trends=self._trends,
             erased=self._erased.finish(),
             delta=self._delta.finish(),
@@ -158,17 +166,21 @@ class Edit:
             # A retry, or new metadata: vector, viewers and age are as they were.
             self._tell(video_id, live, metadata)
             return
-        ordinal = self._remove(video_id)
         trained = self._snapshot.video_row(video_id)
+        moment = self._moment if trained is None else NEVER
+        if live is not None and live.trained is None:
+            moment = self._delta.moment(live.serial)
+        ordinal = self._remove(video_id)
         hidden = video_id in self._hidden
+        digest, before = fused.feature_digest, fused.before
         if fused.vector is not None:
             serial = self._delta.append(
-                video_id, fused.vector, metadata, ordinal=ordinal, hidden=hidden
+                video_id, fused.vector, metadata, ordinal=ordinal, moment=moment, hidden=hidden
             )
-            self._videos[video_id] = LiveVideo(None, serial, metadata, fused.feature_digest)
+            self._videos[video_id] = LiveVideo(None, serial, before, metadata, digest)
         elif trained is not None:
             self._mark(trained, blocked=False, hidden=hidden)
-            self._tell(video_id, LiveVideo(trained, -1, {}, fused.feature_digest), metadata)
+            self._tell(video_id, LiveVideo(trained, -1, before, {}, digest), metadata)
         else:
             raise ValueError(f"{video_id!r} was never trained and came without a vector")
 
@@ -178,7 +190,7 @@ class Edit:
             if trained is None or self._blocked[trained]:
                 return
             digest = int(self._snapshot.bundle.feature_digests[trained])
-            live = LiveVideo(trained, -1, self._snapshot.metadata(trained), digest)
+            live = LiveVideo(trained, -1, START, self._snapshot.metadata(trained), digest)
         self._tell(video_id, live, merged(live.metadata, told))
 
     def _tell(self, video_id: VideoId, live: LiveVideo, metadata: Mapping[str, Any]) -> None:
@@ -195,15 +207,19 @@ class Edit:
         self, video_id: VideoId, live: LiveVideo, vector: Floats, metadata: Mapping[str, Any]
     ) -> LiveVideo:
         """Return an arrival in a new row: what stands in a row of the delta is never changed."""
+        moment = self._delta.moment(live.serial)
         ordinal = self._delta.kill(live.serial)
         hidden = video_id in self._hidden
-        serial = self._delta.append(video_id, vector, metadata, ordinal=ordinal, hidden=hidden)
+        serial = self._delta.append(
+            video_id, vector, metadata, ordinal=ordinal, moment=moment, hidden=hidden
+        )
         return live._replace(serial=serial)
 
     def _delete(self, video_id: VideoId) -> None:
         self._remove(video_id)
         self._hidden.pop(video_id, None)
         self._gained.pop(video_id, None)
+        self._viewers.pop(video_id, None)
 
     def _remove(self, video_id: VideoId) -> int | None:
         """Take a video out, whatever its state; return when it arrived, if it is an arrival."""
@@ -244,7 +260,19 @@ class Edit:
             videos = Map(newest[-self._feedback.history_limit :])
         recent = (*history.recent, video_id)[-RECENT:]
         self._histories[user_id] = History(videos, recent, history.length + 1)
+        if met is None:
+            self._count_viewer(video_id, 1)
         self._credit(user_id, video_id, before, now)
+
+    def _count_viewer(self, video_id: VideoId, change: int) -> None:
+        """Let an arrival know that one user more or less has met it."""
+        live = self._videos.get(video_id)
+        if live is not None and live.trained is None:
+            count = self._viewers.get(video_id, 0) + change
+            if count > 0:
+                self._viewers[video_id] = count
+            else:
+                self._viewers.pop(video_id, None)
 
     def _credit(self, user_id: UserId, video_id: VideoId, before: float, now: float) -> None:
         """Let a video know that the weight a user gives it has changed."""
@@ -280,6 +308,7 @@ class Edit:
         # In the order of the log: sums of floats depend on it, and every replica must agree.
         for video_id, met in sorted(history.videos.items(), key=lambda item: item[1].place):
             self._credit(user_id, video_id, met.weight, 0.0)
+            self._count_viewer(video_id, -1)
         self._histories.pop(user_id, None)
         self._trends = self._trends.without(user_id)
         if self._snapshot.user_row(user_id) is not None:

@@ -12,6 +12,7 @@ from models.bundle.errors import CorruptBundle
 VideoRow = NewType("VideoRow", int)
 UserRow = NewType("UserRow", int)
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 

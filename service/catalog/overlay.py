@@ -48,10 +48,14 @@ NO_HISTORY: Final = History(Map(), (), 0)
 
 
 class LiveVideo(NamedTuple):
-    """A video of which the log tells: its row in the snapshot, or the serial of its delta row."""
+    """A video of which the log tells: its row in the snapshot, or the serial of its delta row.
+
+    Of one in the delta, the entry of the log that follows `before` holds the features.
+    """
 
     trained: VideoRow | None
     serial: int
+    before: Position
     metadata: Mapping[str, Any]
     feature_digest: int
 
@@ -88,7 +92,8 @@ class Overlay:
 
     `videos` were put or told of since the bundle and are live. `unreadable` ones are not: the
     bundle's network cannot read their features. `hidden` are live and must not be recommended.
-    `gained` counts users who met a video since the bundle and liked what they saw. `erased` users
+    `gained` counts users who met a video since the bundle and liked what they saw; `viewers` those
+    who met an arrival, whatever they made of it. `moment` is that of the last event. `erased` users
     are of the bundle and are no longer known. `blocked: (V,)` snapshot rows were replaced or
     deleted; `barred: (V,)` are those and the hidden ones.
     """
@@ -100,6 +105,8 @@ class Overlay:
     histories: Map[UserId, History]
     warmth: Map[VideoId, Warmth]
     gained: Map[VideoId, int]
+    viewers: Map[VideoId, int]
+    moment: float
     trends: Trends
     erased: Map[UserId, None]
     delta: Delta
@@ -121,6 +128,8 @@ class Overlay:
             histories=Map(),
             warmth=Map(),
             gained=Map(),
+            viewers=Map(),
+            moment=0.0,
             trends=Trends.empty(),
             erased=Map(),
             delta=Delta.empty(snapshot.manifest.vector_dim),

@@ -101,12 +101,13 @@ class Replay:
         """Return what each readable upsert is fused to, by its place among `decoded`."""
         fused: dict[int, Fused] = {}
         wanted: dict[int, _Upsert] = {}
+        before = [view.position, *(entry.position for entry, _, _ in decoded)]
         for place, upsert in upserts.items():
             if upsert.fault:
                 continue
             event = decoded[place][1]
             if _is_trained(view.snapshot, VideoId(event.video_id), upsert):  # type: ignore[union-attr] # an upsert
-                fused[place] = Fused(None, upsert.feature_digest)
+                fused[place] = Fused(None, upsert.feature_digest, before[place])
             else:
                 wanted[place] = upsert
         if wanted:
@@ -114,7 +115,7 @@ class Replay:
                 rows = np.stack([upsert.features for upsert in wanted.values()])
                 vectors = view.snapshot.fuser.fuse_rows(rows)
             for (place, upsert), vector in zip(wanted.items(), vectors, strict=True):
-                fused[place] = Fused(vector, upsert.feature_digest)
+                fused[place] = Fused(vector, upsert.feature_digest, before[place])
         return fused
 
     def _refuse(self, edit: Edit, entry: Entry) -> None:

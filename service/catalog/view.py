@@ -12,19 +12,18 @@ from itertools import count as counting
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventlog.position import Position
 from models.ids import UserId, VideoId
+from service.catalog.delta import NEVER
 from service.catalog.facets import Facets, Filter, moment_of
-from service.catalog.index import Floats, Mask, Rows, UserRow, VideoRow, contenders
+from service.catalog.index import Doubles, Floats, Mask, Rows, UserRow, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, History, Overlay, settled
 from service.catalog.snapshot import Snapshot
 from service.errors import UnknownVideo
 
 # A single-precision inner product goes wrong by less than this share of the two lengths multiplied.
 FLOAT32_SLACK: Final = 1e-5
-Doubles = NDArray[np.float64]
 # So many rows are scored one by one faster than looked for among the others.
 FEW_ROWS: Final = 4096
 # Rows in order of popularity are looked at in chunks of this size, doubled each time.
@@ -326,14 +325,26 @@ class View:
         risen = (pair for pair in self._risen if not barred[pair[0]])
         yield from merge(steady, risen, key=lambda pair: -pair[1])
         for row in self.arrivals(barred).tolist():
-            video_id = self.video_id(VideoRow(row))
-            if video_id not in gained and self.snapshot.video_row(video_id) is None:
+            if self.video_id(VideoRow(row)) not in gained:
                 yield VideoRow(row), 0
 
     def arrivals(self, barred: Mask) -> Rows:
         """Return the rows of arrivals that are not `barred`, the latest first."""
         rows = self._newest_first + self.snapshot.manifest.videos
         return rows[~barred[rows]]
+
+    def arrived(self, video_id: VideoId) -> bool:
+        """Tell whether a live video is an arrival: the bundle has never met it."""
+        live, trained = self.overlay.videos.get(video_id), self.snapshot.video_row(video_id)
+        return live is not None and trained is None
+
+    def ages(self, rows: Rows) -> Doubles:
+        """Return how long before the last event the arrivals in `rows: (N,)` came: (N,) seconds.
+
+        By the clocks of who recorded it, not by ours: at one position every replica says the same.
+        """
+        moments = self.overlay.delta.moments[rows - self.snapshot.manifest.videos]
+        return np.maximum(0.0, self.overlay.moment - moments)
 
     def _trained(self, barred: Mask) -> Iterator[tuple[VideoRow, VideoId, int]]:
         """Yield row now, id and training interactions of what is not `barred`, most first."""
@@ -365,9 +376,9 @@ class View:
 
     @cached_property
     def _newest_first(self) -> Rows:
-        """Places of the delta that live, the latest arrival first."""
+        """Places of the delta that live and were never trained, the latest arrival first."""
         delta = self.overlay.delta
-        shown = np.flatnonzero(~delta.dead)
+        shown = np.flatnonzero(~delta.dead & (delta.moments[: delta.count] > NEVER))
         return shown[np.argsort(-delta.ordinals[shown], kind="stable")]
 
     def _ranked(self, rows: Rows, scores: Doubles, k: int) -> list[Candidate]:

@@ -1,5 +1,6 @@
 """The answer without a vector: what is popular, then what is fresh. Knows one view."""
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -16,9 +17,15 @@ class FallbackItem(NamedTuple):
     source: Literal["popular", "fresh"]
 
 
-def popular_then_fresh(view: View, barred: Mask, k: int) -> list[FallbackItem]:
-    """Return the `k` most popular videos not `barred`, then arrivals, newest first."""
+def popular_then_fresh(
+    view: View, barred: Mask, k: int, *, unshown: Callable[[VideoId], bool] = lambda _: True
+) -> list[FallbackItem]:
+    """Return the `k` most popular videos not `barred`, then arrivals, newest first.
+
+    Only those that are `unshown` yet.
+    """
+    found = ((view.video_id(row), count) for row, count in view.by_popularity(barred))
     return [
-        FallbackItem(view.video_id(row), float(count), "popular" if count else "fresh")
-        for row, count in islice(view.by_popularity(barred), k)
+        FallbackItem(video_id, float(count), "popular" if count else "fresh")
+        for video_id, count in islice((pair for pair in found if unshown(pair[0])), k)
     ]

@@ -14,7 +14,8 @@ from service.catalog.facets import Filter
 from service.catalog.index import VideoRow
 from service.catalog.view import View
 from service.recommend.fallback import popular_then_fresh
-from service.recommend.recommender import Recommendation, bar
+from service.recommend.recommendation import Recommendation
+from service.recommend.recommender import bar
 from service.recommend.request import Wanted
 
 Window = Literal["hour", "day", "week"]

@@ -1,7 +1,6 @@
 """Answers with videos: for a user, or like a video. Knows one view; nothing of HTTP or logs."""
 
 from dataclasses import replace
-from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,33 +9,25 @@ from service.catalog.facets import Filter
 from service.catalog.index import Floats, Mask
 from service.catalog.representing import fold_in
 from service.catalog.view import Candidate, View
+from service.recommend.diversity import diversified, pool_size
+from service.recommend.exploring import with_fresh
 from service.recommend.fallback import popular_then_fresh
+from service.recommend.recommendation import Recommendation, Source
 from service.recommend.request import Request, Wanted
-
-Source = Literal["personal", "fold_in", "similar", "trending", "popular", "fresh"]
-
-
-class Recommendation(NamedTuple):
-    """A video to show, how well it suits, and where the suggestion comes from."""
-
-    video_id: VideoId
-    score: float
-    source: Source
 
 
 def recommend(view: View, request: Request) -> list[Recommendation]:
     """Return the best live videos that were not met before and are as asked for, best first.
 
-    Who has no vector gets what is popular, then what is fresh. The list is shorter than `k` only if
-    there is nothing more to show.
+    Who has no vector gets what is popular, then what is fresh. Where places are promised to
+    arrivals or diversity is asked for, the order is that of choosing. The list is shorter than `k`
+    only if there is nothing more to show.
     """
     vector = represent(view, request)
     barred = bar_for_user(view, request)
-    if vector is None:
-        return [Recommendation(*item) for item in popular_then_fresh(view, barred, request.k)]
-    trained = view.trained_interactions(request.user_id)
-    found = view.retrieve(vector, request.k, barred=barred)
-    return _named(found, "personal" if trained else "fold_in")
+    pool = retrieve(view, request, vector, barred)
+    best = rank(view, request, pool)
+    return with_fresh(view, request, vector, barred, best)
 
 
 def recommend_similar(view: View, video_id: VideoId, wanted: Wanted) -> list[Recommendation]:
@@ -65,6 +56,30 @@ def represent(view: View, request: Request) -> Floats | None:
         trained=trained,
         interactions=interactions,
     )
+
+
+def retrieve(
+    view: View, request: Request, vector: Floats | None, barred: Mask
+) -> list[Recommendation]:
+    """Return the best videos that are not `barred` and were on no former page, best first."""
+    wanted = pool_size(request.k, request.diversity)
+    if vector is None:
+        found = popular_then_fresh(view, barred, wanted, unshown=request.unshown)
+        return [Recommendation(*item) for item in found]
+    candidates = view.retrieve(vector, wanted + len(request.shown), barred=barred)
+    trained = view.trained_interactions(request.user_id)
+    named = _named(candidates, "personal" if trained else "fold_in")
+    return [one for one in named if request.unshown(one.video_id)][:wanted]
+
+
+def rank(view: View, request: Request, pool: list[Recommendation]) -> list[Recommendation]:
+    """Return those of the `pool` that make the list, in its order."""
+    if not request.diversity:
+        return pool[: request.k]
+    rows = np.array([view.row(one.video_id) for one in pool], dtype=np.int64)
+    scores = np.array([one.score for one in pool])
+    chosen = diversified(scores, view.vectors(rows), request.k, request.diversity)
+    return [pool[place] for place in chosen]
 
 
 def bar(view: View, wanted: Wanted) -> Mask:
