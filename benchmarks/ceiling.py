@@ -10,7 +10,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from service.api.schemas import RecommendedVideo, UserRecommendations
+from service.api.schemas import PersonalVideo, UserRecommendations
 from service.server import YOUNG_OBJECTS
 
 K: Final = 20
@@ -21,9 +21,10 @@ LIST: Final = UserRecommendations(
     bundle_id="20260101T000000-0123456789",
     position="",
     recommendations=[
-        RecommendedVideo(video_id=f"video-{row:07d}", score=0.9 - row / 100, source="personal")
+        PersonalVideo(video_id=f"video-{row:07d}", score=0.9 - row / 100, source="personal")
         for row in range(K)
     ],
+    next_cursor=None,
 )
 
 

@@ -8,10 +8,16 @@ from typing import Any, Final
 import faiss
 import msgspec
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from models.ablation import combinations_of
+from models.arrival import arrival_vectors
 from models.bundle.digest import feature_digest
 from models.bundle.manifest import FusionEntry, IndexEntry
 from models.bundle.writer import BundleContent, write_bundle
+from models.fusion import MetaFusion
+from models.modality import in_order
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset, Floats
 from training.errors import TrainingError
@@ -22,6 +28,7 @@ LARGEST_EXACT: Final = 50_000
 WANTED_RECALL: Final = 0.99
 PROBE_QUERIES: Final = 500
 PROBE_DEPTH: Final = 20
+VIDEOS_AT_ONCE: Final = 1024
 
 
 def export(
@@ -86,8 +93,29 @@ def export(
         metadata=dataset.metadata,
         log_position=dataset.log_position or None,
         hidden=hidden,
+        ablations=ablated_contents(fitted.fusion, dataset),
     )
     return write_bundle(root, content, created_at=datetime.now(UTC))
+
+
+@torch.no_grad()
+def ablated_contents(fusion: MetaFusion, dataset: Dataset) -> NDArray[np.float16]:
+    """Return the content vectors of each video with each set of its modalities but the empty one.
+
+    (V, 2^M - 1, D), in the order of `models.ablation`; the last is its content vector.
+    """
+    names = in_order(dataset.features)
+    kept = combinations_of(len(names))[1:]
+    contents = np.empty((dataset.videos, len(kept), fusion.output_dim), dtype=np.float16)
+    for start in range(0, dataset.videos, VIDEOS_AT_ONCE):
+        rows = slice(start, start + VIDEOS_AT_ONCE)
+        joined = np.concatenate([dataset.features[name][rows] for name in names], axis=1)
+        features = torch.from_numpy(joined.astype(np.float32, copy=False))
+        for place, mask in enumerate(kept):
+            present = torch.from_numpy(dataset.present[rows] & mask)
+            standardised = fusion.standardise(features, present)
+            contents[rows, place] = arrival_vectors(fusion, standardised, present).numpy()
+    return contents
 
 
 def with_common_taste(users: Floats, dataset: Dataset) -> Floats:

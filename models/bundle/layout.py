@@ -17,5 +17,6 @@ FUSION: Final = "fusion.safetensors"
 INDEX: Final = "index.faiss"
 SEEN: Final = "seen.safetensors"
 METADATA: Final = "metadata.jsonl"
+ABLATIONS: Final = "ablations.safetensors"
 
 REQUIRED: Final = (VIDEOS, USERS, VECTORS, FUSION, INDEX, SEEN)

@@ -29,6 +29,7 @@ TENSORS: Final[dict[str, dict[str, type]]] = {
         "feature_digests": np.int64,
         "hidden": np.bool_,
     },
+    layout.ABLATIONS: {"content": np.float16},
 }
 
 
@@ -53,6 +54,7 @@ class Bundle:
     feature_digests: Rows
     hidden: Mask
     metadata: list[dict[str, Any]]
+    ablations: NDArray[np.float16] | None
 
     @property
     def bundle_id(self) -> str:
@@ -106,7 +108,9 @@ def read_bundle(folder: Path) -> Bundle:
     _verify_identity(folder, manifest)
     _verify_files(folder, manifest)
     tensors = {
-        name: _read_tensors(folder / name, manifest) for name in (layout.VECTORS, layout.SEEN)
+        name: _read_tensors(folder / name, manifest)
+        for name in TENSORS
+        if name in layout.REQUIRED or name in manifest.files
     }
     bundle = Bundle(
         folder=folder,
@@ -122,6 +126,7 @@ def read_bundle(folder: Path) -> Bundle:
         hidden=tensors[layout.SEEN]["hidden"],
         activity=tensors[layout.SEEN]["activity"],
         metadata=_read_metadata(folder, manifest),
+        ablations=tensors.get(layout.ABLATIONS, {}).get("content"),
     )
     _verify_shapes(bundle)
     return bundle
@@ -252,6 +257,18 @@ def _verify_shapes(bundle: Bundle) -> None:
             row = int(np.argmax(np.abs(lengths - 1)))
             raise CorruptBundle(vectors, f"{name} row {row} is {lengths[row]:.4f} long, expected 1")
     _verify_seen(bundle)
+    _verify_ablations(bundle)
+
+
+def _verify_ablations(bundle: Bundle) -> None:
+    if bundle.ablations is None:
+        return
+    manifest, file = bundle.manifest, bundle.folder / layout.ABLATIONS
+    expected = (manifest.videos, (1 << len(manifest.modalities)) - 1, manifest.vector_dim)
+    if bundle.ablations.shape != expected:
+        raise CorruptBundle(file, f"content is {bundle.ablations.shape}, expected {expected}")
+    if not np.isfinite(bundle.ablations).all():
+        raise CorruptBundle(file, "content holds values that are not finite")
 
 
 def _verify_seen(bundle: Bundle) -> None:

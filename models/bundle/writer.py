@@ -42,7 +42,9 @@ class BundleContent:
     and `seen_videos` are the CSR of videos not to recommend again; `popularity: (V,)` and
     `activity: (U,)` count training interactions; `feature_digests: (V,)` tell the features of each
     video (see `models.bundle.digest`); `hidden: (V,)` says which videos not to recommend to
-    anybody; `index` is the serialised FAISS index.
+    anybody; `index` is the serialised FAISS index. `ablations: (V, 2^M - 1, D)` float16 are the
+    content vectors of each set of modalities but the empty one (see `models.ablation`); without
+    them nobody can tell what a modality adds to the score of a trained video.
     """
 
     user_ids: list[str]
@@ -66,6 +68,7 @@ class BundleContent:
     metrics: dict[str, Any] = field(default_factory=dict)
     metadata: list[dict[str, Any]] = field(default_factory=list)
     log_position: str | None = None
+    ablations: NDArray[np.float16] | None = None
 
 
 def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) -> str:
@@ -140,6 +143,8 @@ def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
             "feature_digests": content.feature_digests,
         },
     }
+    if content.ablations is not None:
+        groups[layout.ABLATIONS] = {"content": content.ablations}
     for name, tensors in groups.items():
         save_file({key: np.ascontiguousarray(a) for key, a in tensors.items()}, folder / name)
     (folder / layout.USERS).write_text(json.dumps(content.user_ids, ensure_ascii=False), "utf-8")

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from eventlog.events import KINDS, Kind
 from models.ids import UserId, VideoId
 from service.api.dependencies import MAX_K
-from service.api.schemas import Id, Strict, Tag, check_moment
+from service.api.schemas import Flag, Id, Strict, Tag, check_moment
 from service.catalog.facets import Filter, moment_of
 from service.recommend.lists import Window
 from service.recommend.request import DEFAULT_K, Wanted
@@ -123,6 +123,7 @@ class UserOptions(ListOptions):
     cursor: str | None = Field(
         None, max_length=MAX_CURSOR, description="`next_cursor` of the answer before."
     )
+    explain: Flag = Field(default=False, description="Whether to say why each video is there.")
 
 
 class SessionEvent(Strict):

@@ -1,5 +1,6 @@
 """Lists of videos: for a user, and like a video."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -22,7 +23,10 @@ from service.api.options import (
     UserOptions,
     VideoListQuery,
 )
+from service.api.provenance import explained
 from service.api.schemas import (
+    Explained,
+    PersonalVideo,
     RecommendationBatchReply,
     RecommendedVideo,
     SimilarVideos,
@@ -155,6 +159,7 @@ def _asked(
             seed=options.seed,
         ),
         shown=frozenset(marks_in(shown)),
+        explained=options.explain,
     )
 
 
@@ -166,11 +171,18 @@ def _asked_in(services: Services, body: RecommendationBody, place: str) -> Reque
 
 async def _answer(services: Services, view: View, request: Request) -> UserRecommendations:
     found = await services.in_worker(recommend, view, request)
+    reasons: Sequence[Explained | None] = [None] * len(found)
+    if request.explained:
+        reasons = await explained(services, view, request, found)
+    _count(view, found, services)
     return UserRecommendations(
         user_id=request.user_id,
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(view, found, services),
+        recommendations=[
+            PersonalVideo(**one._asdict(), explanation=reason)
+            for one, reason in zip(found, reasons, strict=True)
+        ],
         next_cursor=_next_cursor(request, found),
     )
 
@@ -188,10 +200,10 @@ def _purpose(user_id: str | None) -> str:
 
 
 def _places(view: View, found: list[Recommendation], services: Services) -> list[RecommendedVideo]:
-    sources = (one.source for one in found)
+    _count(view, found, services)
+    return [RecommendedVideo(**one._asdict()) for one in found]
+
+
+def _count(view: View, found: list[Recommendation], services: Services) -> None:
     arrivals = sum(view.arrived(one.video_id) for one in found)
-    services.telemetry.count_recommendations(sources, arrivals=arrivals)
-    return [
-        RecommendedVideo(video_id=item.video_id, score=item.score, source=item.source)
-        for item in found
-    ]
+    services.telemetry.count_recommendations((one.source for one in found), arrivals=arrivals)

@@ -179,6 +179,34 @@ class RecommendedVideo(BaseModel):
     source: Source
 
 
+class NearestWatched(BaseModel):
+    """A video that the user has watched, and the cosine of the recommended one with it."""
+
+    video_id: str
+    similarity: float
+
+
+class Explained(BaseModel):
+    """Why a video is in the list.
+
+    `content` is what its content alone would score: `baseline`, what a video without any modality
+    would, and the `contributions` of its modalities. `shares` are these as parts of all that is
+    added or taken away. Null and empty where the user has no vector or features are not known.
+    """
+
+    content: float | None = None
+    baseline: float | None = None
+    contributions: dict[Modality, float] = {}
+    shares: dict[Modality, float] = {}
+    nearest: NearestWatched | None = None
+
+
+class PersonalVideo(RecommendedVideo):
+    """One place of a list for a user; `explanation` on request."""
+
+    explanation: Explained | None = None
+
+
 class UserRecommendations(BaseModel):
     """The list for a user, best first, and what it was answered from.
 
@@ -188,7 +216,7 @@ class UserRecommendations(BaseModel):
     user_id: str | None
     bundle_id: str
     position: str
-    recommendations: list[RecommendedVideo]
+    recommendations: list[PersonalVideo]
     next_cursor: str | None
 
 

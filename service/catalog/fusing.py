@@ -1,6 +1,7 @@
 """Fuses features of arriving videos with the bundle's network. The one file that touches torch."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from models.ablation import combinations_of
 from models.arrival import arrival_vectors
 from models.bundle.errors import CorruptBundle
 from models.bundle.reader import Bundle
@@ -136,6 +138,18 @@ class Fuser:
             block = rows[start : start + BLOCK]
             vectors[start : start + BLOCK] = self._fuse_block(block)[: len(block)]
         return vectors
+
+    def ablated(self, rows: Floats) -> Floats:
+        """Return the vectors of `rows: (B, F)` with each set of their modalities: (B, 2^M, D)."""
+        owners = np.repeat(np.arange(len(self.modalities)), np.diff(self._ends))
+        kept = combinations_of(len(self.modalities))[:, owners]
+        return np.stack([self.fuse_rows(np.where(mask, rows, 0)) for mask in kept], axis=1)
+
+    @cached_property
+    def nothing(self) -> Floats:
+        """The vector of a video without any modality: (D,)."""
+        vector: Floats = self.fuse_rows(np.zeros((1, self._ends[-1]), dtype=np.float32))[0]
+        return vector
 
     def _fuse_block(self, rows: Floats) -> Floats:
         block = np.zeros((BLOCK, self._ends[-1]), dtype=np.float32)

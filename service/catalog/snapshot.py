@@ -69,6 +69,17 @@ class Snapshot:
         """Return the metadata the bundle holds of a video."""
         return self.bundle.metadata[row]
 
+    def ablated(self, rows: Rows) -> Floats | None:
+        """Return the content vectors of `rows: (N,)` with each set of modalities: (N, 2^M, D).
+
+        None if the bundle has none.
+        """
+        if self.bundle.ablations is None:
+            return None
+        known = self.bundle.ablations[rows].astype(np.float32)
+        nothing = np.broadcast_to(self.fuser.nothing, (len(rows), 1, known.shape[2]))
+        return np.concatenate([nothing, known], axis=1)
+
     def user_vector(self, row: UserRow) -> Floats:
         """Return the vector of a trained user: (D,)."""
         return np.asarray(self.bundle.users[row])

@@ -49,6 +49,7 @@ class Request(Wanted):
 
     The session is videos and the weights they were met with, oldest first. `diversity` is from 0,
     the best videos, to 1, the most different ones. `shown` are the marks of videos on former pages.
+    With `explained` it is to be said why each video is there.
     """
 
     user_id: UserId | None = None
@@ -57,6 +58,7 @@ class Request(Wanted):
     diversity: float = 0.0
     exploring: Exploring = field(default_factory=Exploring)
     shown: frozenset[bytes] = frozenset()
+    explained: bool = False
 
     def unshown(self, video_id: VideoId) -> bool:
         """Tell whether a video was on no former page."""

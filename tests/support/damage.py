@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from models.bundle import layout
 from models.bundle.manifest import FileEntry, Manifest, describe_tensors, seal
 
-TENSOR_FILES = (layout.VECTORS, layout.SEEN, layout.FUSION)
+TENSOR_FILES = (layout.VECTORS, layout.SEEN, layout.FUSION, layout.ABLATIONS)
 
 
 def flip_bit(file: Path, bit: int) -> None:
@@ -43,7 +43,9 @@ def reseal(folder: Path, **changed: Any) -> Path:
         for name in manifest.files
         if (folder / name).exists()
     }
-    tensors = {name: describe_tensors(load_file(folder / name)) for name in TENSOR_FILES}
+    tensors = {
+        name: describe_tensors(load_file(folder / name)) for name in TENSOR_FILES if name in files
+    }
     given = {"files": files, "tensors": tensors, **changed}
     manifest = msgspec.structs.replace(manifest, **given)
     bundle_id = f"{manifest.bundle_id.partition('-')[0]}-{seal(manifest)}"

@@ -11,6 +11,7 @@ import pytest
 from eventlog.position import Place, new_epoch
 from models.bundle.digest import feature_digest
 from models.bundle.reader import list_bundle_ids, read_bundle
+from service.catalog.fusing import Fuser
 from tests.support.bundles import unit
 from tests.support.datasets import interactions, two_tastes
 from training.config import FitConfig, configure
@@ -99,6 +100,22 @@ def test_the_digest_of_each_video_is_that_of_its_features(tmp_path: Path) -> Non
         present = {m: np.array(v) for m, v in arriving.items() if any(v)}
         assert digests[row] == feature_digest(present)
     assert len(np.unique(digests)) == 50
+
+
+def test_a_bundle_holds_the_content_of_every_set_of_modalities(tmp_path: Path) -> None:
+    sample = make_synthetic(videos=60, users=20, seed=0)
+    fitted = fit(sample, SMALL, seed=3)
+    bundle = read_bundle(tmp_path / export(fitted, sample, SMALL, tmp_path, metrics={}, seed=3))
+    assert bundle.ablations is not None
+    assert bundle.ablations.shape == (60, 7, 8)
+    fuser = Fuser(bundle)
+    for number in range(1, 8):
+        kept = [name for bit, name in enumerate(fuser.modalities) if number >> bit & 1]
+        rows: list[dict[str, Any]] = [
+            {name: sample.features[name][row] for name in kept} for row in range(60)
+        ]
+        found = bundle.ablations[:, number - 1]
+        np.testing.assert_allclose(found.astype(np.float32), fuser.fuse(rows), atol=1e-3)
 
 
 def test_the_exact_index_finds_what_the_vectors_say(tmp_path: Path) -> None:

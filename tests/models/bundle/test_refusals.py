@@ -18,7 +18,7 @@ from models.bundle.errors import BundleError, CorruptBundle, NoBundle, Unsupport
 from models.bundle.reader import candidate_ids, read_bundle, read_current_id
 from tests.support.damage import change_tensors, flip_bit, read_manifest, reseal
 
-ALL_FILES = (layout.MANIFEST, *layout.REQUIRED, layout.METADATA)
+ALL_FILES = (layout.MANIFEST, *layout.REQUIRED, layout.METADATA, layout.ABLATIONS)
 by_every_file = pytest.mark.parametrize("name", ALL_FILES)
 
 
@@ -79,7 +79,7 @@ def test_a_file_with_more_at_its_end_is_refused(name: str, bundle: Path) -> None
     assert refusal(bundle).file == bundle / name
 
 
-@pytest.mark.parametrize("name", [*layout.REQUIRED, layout.METADATA])
+@pytest.mark.parametrize("name", [*layout.REQUIRED, layout.METADATA, layout.ABLATIONS])
 def test_a_missing_file_is_named(name: str, bundle: Path) -> None:
     (bundle / name).unlink()
     error = refusal(bundle)
@@ -209,6 +209,11 @@ def _of_length(vectors: Any, length: float) -> Any:
         (layout.SEEN, lambda t: {"hidden": np.zeros(59, np.bool_)}),
         (layout.SEEN, lambda t: {"hidden": np.zeros((60, 1), np.bool_)}),
         (layout.SEEN, lambda t: {"hidden": np.zeros(60, np.int64)}),
+        (layout.ABLATIONS, lambda t: {"content": t["content"][1:]}),
+        (layout.ABLATIONS, lambda t: {"content": t["content"][:, 1:]}),
+        (layout.ABLATIONS, lambda t: {"content": t["content"].astype(np.float32)}),
+        (layout.ABLATIONS, lambda t: {"content": t["content"] * np.float16(np.nan)}),
+        (layout.ABLATIONS, lambda t: {"content": None, "more": t["content"]}),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused_though_every_checksum_does(

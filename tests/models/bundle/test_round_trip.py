@@ -107,6 +107,15 @@ def test_any_id_and_any_title_come_back(
     assert found.metadata == metadata
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_ablations_come_back_if_there_are_any(there: bool, tmp_path: Path) -> None:
+    ablations = np.arange(15, dtype=np.float16).reshape(3, 1, 5) if there else None
+    given_ = content(ablations=ablations)
+    found = read_bundle(tmp_path / write_bundle(tmp_path, given_, created_at=NOON))
+    np.testing.assert_array_equal(found.ablations, ablations)
+    assert is_mapped(found.ablations) == there
+
+
 @pytest.mark.parametrize("hidden", [[True, False, True], [False] * 3])
 def test_what_is_hidden_comes_back(hidden: list[bool], tmp_path: Path) -> None:
     given_ = content(hidden=np.array(hidden))

@@ -12,7 +12,8 @@ WIDTH, CELLS, PROBED = 8, 64, 5
 
 def _unit(generator: np.random.Generator, count: int) -> Floats:
     vectors = generator.standard_normal((count, WIDTH)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled
 
 
 def _index(generator: np.random.Generator) -> FaissIndex:
