@@ -34,7 +34,8 @@ def test_the_next_is_what_suits_most_and_is_least_like_the_chosen(
         worth = {}
         for place in set(range(count)) - set(chosen):
             relevance = (scores[place] - scores[-1]) / spread if spread else 0.0
-            like = max(((wide[place] * wide[one]).sum() for one in chosen), default=0.0)
+            likes = [np.einsum("ij,j->i", wide[[place]], wide[one])[0] for one in chosen]
+            like = max(likes, default=0.0)
             worth[place] = (1 - diversity) * relevance - diversity * like
         chosen.append(min(worth, key=lambda place: (-worth[place], place)))
     expected = chosen if diversity else list(range(min(k, count)))
