@@ -55,6 +55,7 @@ bench: install ## Measure the claims that depend on the machine; SHARED=path of 
 	@$(BIN)/python -m benchmarks.searching
 	@$(BIN)/python -m benchmarks.churning
 	@$(BIN)/python -m benchmarks.replaying
+	@$(BIN)/python -m benchmarks.overload
 
 clean: ## Remove the sample, bundles and event logs (not .venv)
 	@rm -rf $(STATE)

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         description="Reads that are worked on at once, and as many writes; others wait in line.",
     )
     max_waiting: int = Field(
-        64,
+        32,
         ge=0,
         le=100_000,
         description="Reads that may wait in line, and as many writes; any more are answered 503.",
