@@ -18,6 +18,7 @@ NO_HTTP = "models and training know nothing of HTTP, and of Redis only through t
 REDIS = "only eventlog.redis speaks to Redis"
 LOG = "the event log knows nothing of networks or arrays"
 HTTP = "only service.api speaks HTTP"
+CLIENT = "the client knows nothing of ours and needs httpx alone"
 TORCH = "only service.catalog.fusing runs the fusion network"
 PLANTED = [
     ("service/settings.py", "import training.loop", ROOMS_APART),
@@ -27,6 +28,10 @@ PLANTED = [
     ("service/catalog/view.py", "import service.recommend.recommender", INNER_ORDER),
     ("eventlog/position.py", "import numpy", LOG),
     ("models/bundle/reader.py", "import torch", BUNDLE),
+    ("client/wire.py", "import models.ids", CLIENT),
+    ("client/encoding.py", "import numpy", CLIENT),
+    ("client/models.py", "import service.errors", ROOMS_APART),
+    ("service/settings.py", "import client.models", ROOMS_APART),
     ("training/export.py", "import fastapi", NO_HTTP),
     ("training/export.py", "import redis", REDIS),
     ("service/catalog/view.py", "import fastapi", HTTP),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("models", "eventlog", "training", "service")
+ROOMS = ("models", "eventlog", "training", "service", "client")
 
 
 def python_files(*folders: str) -> list[Path]:
