@@ -40,7 +40,7 @@ def diversified(scores: Doubles, vectors: Floats, k: int, diversity: float) -> l
         place = int(np.argmax(marginal))
         chosen.append(place)
         left[place] = False
-        # Not a matrix product, whose last bits depend on what else is in the pool and where it lies;
-        # this sums row by row, in a twentieth of the time of (wide * wide[place]).sum(axis=1).
+        # Not a matrix product, whose last bits depend on what else is in the pool; this sums row by
+        # row, in a twentieth of the time of (wide * wide[place]).sum(axis=1).
         similarity = np.maximum(similarity, np.einsum("ij,j->i", wide, wide[place]))
     return chosen
