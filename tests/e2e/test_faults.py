@@ -79,6 +79,7 @@ def flags(bundles: Path, folder: Path) -> list[str]:
 def test_killed_50_times_no_write_is_lost_doubled_or_halved(
     nursery: Nursery, trained: Path, tmp_path: Path
 ) -> None:
+    """Case 40."""
     rng, port = random.Random(7), free_port()
     output = tmp_path / "output"
 

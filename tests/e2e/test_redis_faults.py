@@ -147,6 +147,7 @@ def service(trained: Path, redis: RedisServer) -> Iterator[Service]:
 def test_a_redis_that_dies_and_comes_back_keeps_every_acknowledged_write(
     service: Service, redis: RedisServer
 ) -> None:
+    """Case 42."""
     redis.kill()
     service.refuses("refused")
     eventually(lambda: "out of date" in service.degraded())
@@ -220,6 +221,7 @@ def test_a_full_redis_refuses_writes_and_takes_them_again_when_there_is_room(
 def test_after_flushall_it_says_so_and_goes_on_from_its_bundle_alone(
     service: Service, redis: RedisServer
 ) -> None:
+    """Case 42."""
     assert service.put("gone").status_code == 201
     redis.ask("FLUSHALL")
     eventually(lambda: service.metric("reco_event_log_losses_total"))
@@ -268,6 +270,7 @@ def test_a_service_that_waits_for_a_bundle_is_not_busy_with_its_log(
 def test_a_service_that_starts_without_its_redis_answers_and_gets_ready_alone(
     trained: Path, redis: RedisServer
 ) -> None:
+    """Case 42."""
     redis.start()
     append(redis.url, [put("early", features(1))])
     redis.kill()

@@ -188,6 +188,7 @@ def metric(replica: Asked, name: str) -> float:
 def test_what_one_replica_has_acknowledged_every_other_one_shows_at_its_position(
     fleet: Fleet,
 ) -> None:
+    """Cases 21 and 38."""
     for number in range(30):
         writer = fleet.replicas[number % REPLICAS]
         name = f"own-{number}"
@@ -213,6 +214,7 @@ def test_a_write_sent_again_to_another_replica_is_recorded_once(fleet: Fleet) ->
 def test_a_long_story_leaves_replicas_alike_whatever_their_clocks_say(
     fleet: Fleet, newer: Path, tmp_path: Path
 ) -> None:
+    """Cases 32 and 38."""
     rng, last = random.Random(5), ""
     for _ in range(250):
         step = random_step(rng, REPLICAS)

@@ -100,6 +100,7 @@ class Readers:
 def test_every_new_video_shows_at_once_under_load_and_after_kill_9(
     trained: Path, tmp_path: Path
 ) -> None:
+    """Cases 39 and 40."""
     names = [f"new-{number}" for number in range(200)]
     with serving(*arguments(trained, tmp_path)) as process, client(process) as http:
         when_ready(process)
@@ -126,6 +127,7 @@ def test_every_new_video_shows_at_once_under_load_and_after_kill_9(
 def test_asked_to_end_it_answers_what_it_has_begun_and_ends_well(
     trained: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
+    """Case 44."""
     with serving(*arguments(trained, tmp_path)) as process, client(process) as http:
         when_ready(process)
         assert http.get("/v1/users/user-00000/recommendations").status_code == 200

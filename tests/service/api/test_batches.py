@@ -19,6 +19,7 @@ def assert_nothing_recorded(api: Api, response: httpx.Response) -> None:
 
 
 def test_one_bad_video_in_a_hundred_does_not_stop_the_others(api: Api) -> None:
+    """Case 5."""
     videos = [{"video_id": f"batch-{n}", "features": features(n)} for n in range(100)]
     videos[17]["features"] = {"visual": [1.0]}
     body = {"videos": videos}
@@ -65,6 +66,7 @@ def test_each_bad_row_of_a_batch_has_its_own_problem(api: Api, bad: object) -> N
 
 
 def test_a_video_that_comes_twice_in_a_batch_is_one_video(api: Api) -> None:
+    """Case 14."""
     videos = [{"video_id": "twin", "features": features(n)} for n in (1, 2)]
     results = api.request("POST", "/v1/videos:batch", json={"videos": videos}).json()["results"]
     assert [r["status"] for r in results] == [201, 200]

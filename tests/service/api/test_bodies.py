@@ -11,6 +11,7 @@ LIMIT = 4 << 20
 
 
 def test_a_body_that_declares_too_much_is_refused_unread(api: Api) -> None:
+    """Case 8."""
     headers = {"content-type": "application/json", "content-length": str(50 << 20)}
     response = api.request("PUT", "/v1/videos/big", content=b"{}", headers=headers)
     assert response.status_code == 413
@@ -20,6 +21,7 @@ def test_a_body_that_declares_too_much_is_refused_unread(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/videos/big", "/v1/videos:batch", "/v1/interactions"])
 def test_a_body_that_grows_too_large_chunk_by_chunk_is_refused(api: Api, path: str) -> None:
+    """Case 8."""
     method = "PUT" if path.endswith("big") else "POST"
     sent: list[bytes] = []
 

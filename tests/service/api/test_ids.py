@@ -48,6 +48,7 @@ GOOD = [
 
 @pytest.mark.parametrize("video_id", GOOD, ids=ascii)
 def test_a_video_id_makes_the_round_trip(api: Api, video_id: str) -> None:
+    """Cases 10 and 11."""
     assert api.put_video(video_id).status_code == 201
     assert api.get(f"/v1/videos/{segment(video_id)}").json()["video_id"] == video_id
     assert api.get(f"/v1/videos/{segment(video_id)}/similar").json()["video_id"] == video_id
@@ -60,6 +61,7 @@ def test_a_video_id_makes_the_round_trip(api: Api, video_id: str) -> None:
 
 @pytest.mark.parametrize("user_id", GOOD, ids=ascii)
 def test_a_user_id_makes_the_round_trip(api: Api, user_id: str) -> None:
+    """Cases 10 and 11."""
     reply = api.get(f"/v1/users/{segment(user_id)}/recommendations?k=1").json()
     assert reply["user_id"] == user_id
     best = reply["recommendations"][0]["video_id"]
@@ -68,6 +70,7 @@ def test_a_user_id_makes_the_round_trip(api: Api, user_id: str) -> None:
 
 
 def test_ids_that_look_alike_are_different_videos(api: Api) -> None:
+    """Case 11."""
     for seed, video_id in enumerate(GOOD):
         assert api.put_video(video_id, seed).status_code == 201, video_id
     assert api.model()["videos"] == 60 + len(GOOD)
@@ -114,6 +117,7 @@ def test_a_batch_keeps_ids_as_they_are(api: Api) -> None:
     ],
 )
 def test_what_is_no_id_is_refused(still: Api, method: str, path: str, encoded: str) -> None:
+    """Case 11."""
     body = {"features": {"visual": [1.0] * 64}} if method == "PUT" else None
     response = still.request(method, path.format(encoded), json=body)
     assert response.status_code == 422, response.text

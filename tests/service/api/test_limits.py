@@ -33,6 +33,7 @@ def assert_problem(response: httpx.Response, status: int) -> dict[str, Any]:
     "k", ["0", "-1", "abc", "", "1.5", "1e9", "1000000000", "9" * 5000, "501", "NaN", "0x10", "%FF"]
 )
 def test_a_length_out_of_bounds_is_refused(still: Api, path: str, k: str) -> None:
+    """Case 33."""
     problem = assert_problem(still.get(f"{path}?k={k}"), 422)
     assert "query.k" in problem["detail"]
 
@@ -41,6 +42,7 @@ def test_a_length_out_of_bounds_is_refused(still: Api, path: str, k: str) -> Non
 def test_a_list_is_as_long_as_asked_and_never_longer_than_the_catalog(
     still: Api, path: str
 ) -> None:
+    """Case 33."""
     def length(query: str) -> int:
         return len(still.get(path + query).json()["recommendations"])
 
@@ -53,12 +55,14 @@ def test_a_list_is_as_long_as_asked_and_never_longer_than_the_catalog(
 @pytest.mark.parametrize("path", [*LISTS, "/v1/model", "/v1/videos/video-00000", "/readyz"])
 @pytest.mark.parametrize("query", ["n=5", "K=5", "user=x", "%00=1", "x", "=", "k=5&x=1"])
 def test_an_unknown_parameter_is_refused_by_name(still: Api, path: str, query: str) -> None:
+    """Case 36."""
     problem = assert_problem(still.get(f"{path}?{query}"), 422)
     assert "expected no such parameter" in problem["detail"]
 
 
 @pytest.mark.parametrize("path", LISTS)
 def test_a_parameter_that_comes_twice_is_refused(still: Api, path: str) -> None:
+    """Case 36."""
     problem = assert_problem(still.get(f"{path}?k=1&k=2"), 422)
     assert "query.k: expected once, got 2 times" in problem["detail"]
 
@@ -122,6 +126,7 @@ def test_deleting_what_is_not_there_is_no_error(api: Api) -> None:
 
 
 def test_a_catalog_emptied_to_the_last_video_answers_with_empty_lists(api: Api) -> None:
+    """Case 34."""
     for row in range(60):
         assert api.delete_video(f"video-{row:05d}").status_code == 200
     assert api.model()["videos"] == 0

@@ -55,6 +55,7 @@ def assert_refused(api: Api, response: Any, status: int = 422) -> dict[str, Any]
     ],
 )
 def test_a_number_that_is_no_float32_is_refused(api: Api, value: str) -> None:
+    """Cases 1, 2 and 3."""
     problem = assert_refused(api, api.put_raw("/v1/videos/poison", raw_video(value)))
     assert "body" in problem["detail"]
 
@@ -64,6 +65,7 @@ def test_the_poison_tests_start_from_a_body_that_is_accepted(api: Api) -> None:
 
 
 def test_huge_finite_features_do_not_win_every_ranking(api: Api) -> None:
+    """Case 3."""
     usual = api.recommend("user-00000", 1)[0]["score"]
     for sign, name in ((1, "huge"), (-1, "tiny")):
         body = {m: [sign * 3e38] * w for m, w in WIDTHS.items()}
@@ -76,6 +78,7 @@ def test_huge_finite_features_do_not_win_every_ranking(api: Api) -> None:
 
 
 def test_a_modality_of_zeros_counts_as_missing(api: Api) -> None:
+    """Case 4."""
     given = features(5)
     api.put_video("zeros", features={**given, "acoustic": [0.0] * 32})
     api.put_video("absent", features={m: given[m] for m in ("visual", "textual")})
@@ -85,6 +88,7 @@ def test_a_modality_of_zeros_counts_as_missing(api: Api) -> None:
 
 
 def test_features_that_are_all_zero_are_refused(api: Api) -> None:
+    """Case 4."""
     body = {"features": {"visual": [0.0] * 64, "textual": [-0.0] * 48}}
     problem = assert_refused(api, api.put_raw("/v1/videos/zero", json.dumps(body)))
     assert "not all zero" in problem["detail"]
@@ -97,12 +101,14 @@ def test_features_that_round_to_zero_are_refused(api: Api) -> None:
 
 @pytest.mark.parametrize("modality", list(WIDTHS))
 def test_one_modality_is_enough_to_be_recommended(api: Api, modality: str) -> None:
+    """Case 7."""
     assert api.put_video("lone", features=features(7, [modality])).status_code == 201
     assert "lone" in {p["video_id"] for p in api.recommend("user-00003", 500)}
     assert api.similar("lone", 5)
 
 
 def test_a_wrong_width_names_what_was_expected_and_what_came(api: Api) -> None:
+    """Case 6."""
     body = {"features": {"visual": [1.0, 2.0, 3.0]}}
     problem = assert_refused(api, api.put_raw("/v1/videos/short", json.dumps(body)))
     assert "expected 64 numbers, got 3" in problem["detail"]
@@ -111,6 +117,7 @@ def test_a_wrong_width_names_what_was_expected_and_what_came(api: Api) -> None:
 
 @pytest.mark.parametrize("name", ["smell", "Visual", "", "\ud800", "visual\x00"])
 def test_an_unknown_modality_is_refused(api: Api, name: str) -> None:
+    """Case 6."""
     body = json.dumps({"features": {**features(1), name: [1.0]}})
     assert_refused(api, api.put_raw("/v1/videos/smelly", body))
 
@@ -137,6 +144,7 @@ def test_an_unknown_modality_is_refused(api: Api, name: str) -> None:
     ],
 )
 def test_features_of_another_shape_are_refused(api: Api, given: object) -> None:
+    """Case 8."""
     assert_refused(api, api.put_raw("/v1/videos/odd", json.dumps({"features": given})))
 
 
@@ -202,6 +210,7 @@ def test_metadata_comes_back_as_it_was_sent(api: Api) -> None:
 
 
 def test_after_a_hundred_poisons_every_good_request_is_served(api: Api) -> None:
+    """Case 9."""
     for _ in range(100):
         assert api.put_raw("/v1/videos/poison", raw_video("NaN")).status_code == 422
     for seed in range(100):

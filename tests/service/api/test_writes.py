@@ -15,6 +15,7 @@ def listed(api: Api, user: str) -> set[str]:
 
 
 def test_a_write_with_a_key_is_recorded_once_however_often_it_is_sent(api: Api) -> None:
+    """Case 14."""
     first = api.request("PUT", "/v1/videos/v", json=BODY, headers=KEY)
     again = api.request("PUT", "/v1/videos/v", json=BODY, headers=KEY)
     assert (first.status_code, again.status_code) == (201, 200)
@@ -77,6 +78,7 @@ def test_the_same_write_at_the_same_time_is_recorded_once(api: Api) -> None:
 
 
 def test_a_hidden_video_is_in_no_list_until_it_is_shown_again(api: Api) -> None:
+    """Case 20."""
     trained, arrival = "video-00003", "a/b"
     api.put_video(arrival)
     for name in (trained, arrival):

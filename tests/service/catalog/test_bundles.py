@@ -41,6 +41,7 @@ FILES = [layout.INDEX, layout.VECTORS, layout.FUSION, layout.SEEN, layout.VIDEOS
 def test_a_spoilt_bundle_is_refused_and_the_last_good_one_serves(
     bundles: Path, newer: Path, tmp_path: Path, file: str
 ) -> None:
+    """Case 41."""
     good = read_current_id(bundles)
     add(bundles, newer, spoilt=file)
     with Api(settings_for(bundles, tmp_path / "e.db")) as api:
@@ -87,6 +88,7 @@ def test_a_current_that_names_nothing_is_named_in_every_answer(
 def test_without_a_bundle_it_says_why_and_becomes_ready_when_one_appears(
     newer: Path, tmp_path: Path
 ) -> None:
+    """Case 45."""
     with Api(settings_for(tmp_path / "none", tmp_path / "e.db")) as api:
         for path in ("/readyz", "/v1/model", "/v1/users/u/recommendations", "/v1/videos/v"):
             response = api.get(path)
@@ -146,6 +148,7 @@ def reading(api: Api) -> Iterator[tuple[list[str], set[str]]]:
 def test_a_new_bundle_is_taken_up_under_reads_and_writes(
     api: Api, bundles: Path, newer: Path
 ) -> None:
+    """Case 48."""
     old = read_current_id(bundles)
     for seed in range(5):
         api.put_video(f"before-{seed}", seed)

@@ -199,6 +199,7 @@ def test_a_deleted_arrival_comes_back_without_its_past(snapshot: Snapshot) -> No
 
 
 def test_the_same_features_again_keep_vector_viewers_and_age(snapshot: Snapshot) -> None:
+    """Case 14."""
     content = unit([[1, 1, 0, 0, 0, 0, 0, 1]])[0]
     liked = [arrival("new"), arrival("newer"), *met("user-00000", "like", "new")]
     once, twice = (told(snapshot, events, content) for events in (liked, [*liked, arrival("new")]))

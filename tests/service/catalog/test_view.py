@@ -210,6 +210,7 @@ def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
 
 
 def test_a_history_is_cut_to_its_limit_oldest_first(snapshot: Snapshot) -> None:
+    """Case 29."""
     edit = Edit(snapshot, Overlay.empty(snapshot, START), Feedback(WEIGHTS, 8))
     for row in range(50):
         edit.apply(
@@ -239,6 +240,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 @pytest.mark.parametrize("barred", [0, 2000, 2700, 2990, 3000])
 def test_a_list_is_filled_however_much_is_seen_or_deleted(wide: Snapshot, barred: int) -> None:
+    """Cases 18 and 24."""
     names = wide.bundle.video_ids
     story = Story(wide, batch=5000)
     story.tell([("delete", name, None) for name in names[: barred // 2]])
@@ -253,6 +255,7 @@ def test_a_list_is_filled_however_much_is_seen_or_deleted(wide: Snapshot, barred
 
 
 def test_the_best_thousands_may_all_be_seen(snapshot: Snapshot, wide: Snapshot) -> None:
+    """Case 24."""
     vector = np.array(wide.bundle.users[1])
     order = np.argsort(-(wide.vectors @ vector))
     hidden = {VideoRow(int(row)) for row in order[:2900]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.ablation import combinations_of
@@ -36,6 +36,7 @@ def user_vector(api: Api, user_id: str) -> Any:
     return np.array(api.get(f"/v1/users/{user_id}/export").json()["vector"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=8, max_size=8))
 def test_what_a_modality_adds_is_its_mean_gain_over_all_orders(scores: list[float]) -> None:
     found = decomposed(np.array(scores), NAMES)

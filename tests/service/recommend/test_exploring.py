@@ -123,6 +123,7 @@ def test_the_chances_of_an_arrival_halve_with_its_age_until_it_has_none(eager: A
 
 
 def test_age_is_told_by_the_log_and_not_by_the_clock(eager: Api) -> None:
+    """Case 32."""
     with eager as api:
         api.ready()
         arrive(api, ("a", 4), ("b", 4))
@@ -181,6 +182,7 @@ def test_the_service_promises_by_itself_and_counts_arrivals(eager: Api) -> None:
 
 
 def test_replicas_explore_alike(eager: Api) -> None:
+    """Case 37."""
     with eager as one:
         one.ready()
         for n in range(30):

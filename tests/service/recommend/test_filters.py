@@ -24,7 +24,7 @@ from service.catalog.view import View
 from service.recommend.recommender import recommend, recommend_similar
 from service.recommend.request import Request, Wanted
 from tests.support.bundles import plant, unit, write_small_bundle
-from tests.support.server import Api
+from tests.support.server import Api, segment
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 TAGS, UPLOADERS, LANGUAGES = ("a", "b", "c"), ("user-00001", "u"), ("de", "fr")
@@ -177,6 +177,7 @@ def test_rows_behind_the_count_are_never_seen(snapshot: Snapshot) -> None:
 
 
 def test_an_expired_video_is_in_no_list_and_is_there_until_then(snapshot: Snapshot) -> None:
+    """Case 20."""
     view = Told(snapshot, [("tell", "video-00000", {"expires_at": MOMENTS[1]})]).view
     row = VideoRow(0)
     assert not view.barred(NOW - 1)[row]
@@ -195,6 +196,8 @@ LISTS = (
     "/v1/users/user-00000/recommendations",
     "/v1/users/nobody/recommendations",
     "/v1/videos/video-00009/similar",
+    "/v1/videos/trending",
+    "/v1/videos/fresh",
 )
 
 
@@ -238,7 +241,22 @@ def test_a_bad_filter_is_refused_by_name(still: Api, path: str, query: str) -> N
     assert f"query.{query.partition('=')[0]}" in response.json()["detail"]
 
 
+ODD = ["*", "a*", "[ab]", "a|b", '"', "'; --", "{}", "{a,b}", "%", "a\\", "a,b", "(@x:{y})", "ä"]
+
+
+def test_what_means_something_elsewhere_is_text_here(api: Api) -> None:
+    """Case 13."""
+    for number, text in enumerate(ODD):
+        told = {"tags": [text], "uploader": text, "language": text}
+        api.put_video(f"odd-{number}", metadata=told)
+    for number, text in enumerate(ODD):
+        for name in ("tags_any", "tags_all", "uploader", "language"):
+            reply = api.get(f"/v1/videos?{name}={segment(text)}").json()
+            assert [video["video_id"] for video in reply["videos"]] == [f"odd-{number}"], text
+
+
 def test_what_somebody_uploaded_is_left_out_when_asked(api: Api) -> None:
+    """Case 26."""
     api.put_video("mine", metadata={"uploader": "user-00000"})
     path = "/v1/users/user-00000/recommendations?k=500"
     assert "mine" in ids(api.get(path))

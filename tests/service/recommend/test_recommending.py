@@ -39,6 +39,7 @@ def test_a_video_seen_in_training_is_never_recommended(api: Api) -> None:
 
 @pytest.mark.parametrize("user", ["user-00000", "nobody"])
 def test_a_video_is_gone_from_the_very_next_list_once_it_is_seen(api: Api, user: str) -> None:
+    """Case 23."""
     left = set(ids(api.recommend(user, 500)))
     while len(left) > 5:
         video = str(api.recommend(user, 1)[0]["video_id"])
@@ -49,6 +50,7 @@ def test_a_video_is_gone_from_the_very_next_list_once_it_is_seen(api: Api, user:
 
 
 def test_who_has_seen_everything_gets_an_empty_list(api: Api) -> None:
+    """Case 25."""
     for user in ("user-00000", "nobody"):
         api.watch(user, *(f"video-{row:05d}" for row in range(60)))
         assert api.recommend(user) == []
@@ -74,6 +76,7 @@ def test_an_interaction_may_come_before_its_video(api: Api) -> None:
 
 
 def test_an_unknown_user_gets_what_is_popular_then_what_is_fresh(api: Api) -> None:
+    """Case 27."""
     for name in ("older", "newest"):
         api.put_video(name)
     places = api.recommend("nobody", 500)
@@ -84,6 +87,19 @@ def test_an_unknown_user_gets_what_is_popular_then_what_is_fresh(api: Api) -> No
     assert ids(places)[-2:] == ["newest", "older"]
 
 
+def test_a_history_of_nothing_that_is_there_is_no_history_and_one_video_is_one(api: Api) -> None:
+    """Case 29."""
+    stranger = api.recommend("nobody", 500)
+    api.put_video("gone")
+    api.watch("somebody", "gone", "never-there")
+    api.delete_video("gone")
+    assert api.recommend("somebody", 500) == stranger
+    api.watch("somebody", "video-00001")
+    places = api.recommend("somebody", 500)
+    assert {place["source"] for place in places} == {"fold_in"}
+    assert set(ids(places)) == set(ids(stranger)) - {"video-00001"}
+
+
 def test_a_known_user_gets_a_personal_list(api: Api) -> None:
     lists = {user: api.recommend(user, 10) for user in EVERYBODY}
     assert {place["source"] for places in lists.values() for place in places} == {"personal"}
@@ -91,6 +107,7 @@ def test_a_known_user_gets_a_personal_list(api: Api) -> None:
 
 
 def test_scores_are_finite_and_sorted(api: Api) -> None:
+    """Case 37."""
     for seed in range(20):
         api.put_video(f"new-{seed}", seed)
     for places in [*map(api.recommend, EVERYBODY), api.similar("new-3"), api.recommend("nobody")]:
@@ -100,6 +117,7 @@ def test_scores_are_finite_and_sorted(api: Api) -> None:
 
 
 def test_an_arrival_of_a_users_taste_leads_that_users_next_list(api: Api) -> None:
+    """Case 21."""
     view = view_of(api)
     drawn = [features(seed) for seed in range(400)]
     vectors = view.snapshot.fuser.fuse(
@@ -123,6 +141,7 @@ def test_videos_with_the_same_features_are_each_others_nearest(api: Api) -> None
 
 
 def test_a_replacement_keeps_the_count_and_leaves_the_old_neighbourhood(api: Api) -> None:
+    """Case 15."""
     api.put_video("twin", 1)
     assert api.put_video("moving", 1).status_code == 201
     assert ids(api.similar("twin", 1)) == ["moving"]
@@ -137,6 +156,7 @@ def test_a_replacement_keeps_the_count_and_leaves_the_old_neighbourhood(api: Api
 
 
 def test_a_deleted_video_is_gone_from_everything_at_once(api: Api) -> None:
+    """Case 17."""
     api.put_video("new", 1)
     api.put_video("near", 1)
     for video in ("new", str(api.recommend("nobody", 1)[0]["video_id"])):
@@ -151,6 +171,7 @@ def test_a_deleted_video_is_gone_from_everything_at_once(api: Api) -> None:
 
 
 def test_ten_live_videos_are_found_with_ninety_percent_deleted(api: Api) -> None:
+    """Case 18."""
     order = ids(api.recommend("user-00000", 500))
     for row in range(60):
         if f"video-{row:05d}" not in order[-10:]:
@@ -175,6 +196,7 @@ def test_a_trained_video_sent_again_with_its_training_features_is_itself_again(a
 
 
 def test_two_replicas_at_one_position_give_the_same_bytes(bundles: Path, tmp_path: Path) -> None:
+    """Cases 37 and 38."""
     settings = settings_for(bundles, tmp_path / "events.db")
     rng = np.random.default_rng(0)
     with Api(settings) as first:
@@ -198,6 +220,7 @@ def test_two_replicas_at_one_position_give_the_same_bytes(bundles: Path, tmp_pat
 
 
 def test_what_one_replica_records_another_shows(bundles: Path, tmp_path: Path) -> None:
+    """Cases 23 and 38."""
     settings = settings_for(bundles, tmp_path / "events.db")
     with Api(settings) as one, Api(settings) as other:
         one.ready()

@@ -63,6 +63,7 @@ def test_a_session_is_not_recorded(api: Api) -> None:
 
 
 def test_a_session_of_videos_nobody_knows_is_no_session(still: Api) -> None:
+    """Case 29."""
     unknown = ask(still, session=met("gone", "never-there"))
     assert places(unknown) == places(ask(still))
 
@@ -95,6 +96,7 @@ def test_a_batch_answers_each_as_if_asked_alone(still: Api) -> None:
     ],
 )
 def test_a_bad_body_is_refused_by_name(still: Api, body: dict[str, Any], field: str) -> None:
+    """Cases 33 and 36."""
     alone = still.request("POST", "/v1/recommendations", json=body)
     assert alone.status_code == 422
     assert {error["field"] for error in alone.json()["errors"]} == {field}
