@@ -245,10 +245,19 @@ class VideoList(BaseModel):
     recommendations: list[RecommendedVideo]
 
 
+class HistoryEntry(BaseModel):
+    """A video that was met since the bundle: the last time, counted from 0, and its weight."""
+
+    video_id: str
+    place: int
+    weight: float
+
+
 class UserReply(BaseModel):
     """What is known of a user, in numbers.
 
-    `seen` counts videos that are live now; `recorded_interactions` came since the bundle.
+    `seen` counts videos that are live now; `recorded_interactions` came since the bundle. `recent`
+    are the last videos met since then, the latest first.
     """
 
     user_id: str
@@ -256,16 +265,9 @@ class UserReply(BaseModel):
     trained_interactions: int
     recorded_interactions: int
     seen: int
+    recent: list[HistoryEntry]
     bundle_id: str
     position: str
-
-
-class HistoryEntry(BaseModel):
-    """A video that was met since the bundle: the last time, counted from 0, and its weight."""
-
-    video_id: str
-    place: int
-    weight: float
 
 
 class UserExport(BaseModel):

@@ -1,5 +1,7 @@
 """Users: what is known of them, all of it on request, and erasing it."""
 
+from typing import Final
+
 from fastapi import APIRouter, Response
 
 from eventlog.events import UserErased
@@ -9,12 +11,18 @@ from service.api.schemas import HistoryEntry, UserExport, UserReply, Written
 from service.catalog.index import VideoRow
 from service.catalog.view import View
 
+# So many of the last videos met are shown.
+RECENT: Final = 20
+
 router = APIRouter(prefix="/v1", tags=["users"])
 
 
 @router.get("/users/{user_id}")
 async def get_user(user_id: UserIdDep, view: ViewDep) -> UserReply:
-    """Return what is known of a user, in numbers. Nobody is unknown: their numbers are 0."""
+    """Return what is known of a user: numbers, and the last videos met since the bundle.
+
+    Nobody is unknown: their numbers are 0.
+    """
     trained, history = view.trained_interactions(user_id), view.history(user_id)
     return UserReply(
         user_id=user_id,
@@ -22,6 +30,7 @@ async def get_user(user_id: UserIdDep, view: ViewDep) -> UserReply:
         trained_interactions=trained,
         recorded_interactions=history.length,
         seen=len(view.seen(user_id)),
+        recent=_entries(view, user_id)[: -RECENT - 1 : -1],
         bundle_id=view.bundle_id,
         position=view.position,
     )
@@ -47,7 +56,6 @@ async def delete_user(
 
 def _export(view: View, user_id: UserId) -> UserExport:
     vector, snapshot = view.user_vector(user_id), view.snapshot
-    met = sorted(view.history(user_id).videos.items(), key=lambda item: item[1].place)
     rows = view.seen_in_training(user_id).tolist()
     return UserExport(
         user_id=user_id,
@@ -56,5 +64,11 @@ def _export(view: View, user_id: UserId) -> UserExport:
         vector=None if vector is None else vector.tolist(),
         trained_interactions=view.trained_interactions(user_id),
         seen_in_training=[snapshot.video_id(VideoRow(row)) for row in rows],
-        history=[HistoryEntry(video_id=v, place=one.place, weight=one.weight) for v, one in met],
+        history=_entries(view, user_id),
     )
+
+
+def _entries(view: View, user_id: UserId) -> list[HistoryEntry]:
+    """Return what a user met since the bundle, oldest first."""
+    met = sorted(view.history(user_id).videos.items(), key=lambda item: item[1].place)
+    return [HistoryEntry(video_id=v, place=one.place, weight=one.weight) for v, one in met]

@@ -43,6 +43,7 @@ def told(trends: Trends, met: list[tuple[str, str, Kind, float, bool]]) -> Trend
 def test_trends_are_the_last_of_each_user_and_video_decayed(
     met: list[tuple[str, str, Kind, float, bool]],
 ) -> None:
+    """Case 32."""
     now, window = 1500.0, 1000.0
     kept: dict[int, tuple[str, str, Kind, float]] = {}
     for place, (user, video, kind, moment, erased) in enumerate(met):
@@ -85,6 +86,7 @@ def test_only_the_newest_interactions_are_looked_at_and_old_trends_stay_as_they_
 
 
 def test_what_many_met_is_trending_then_comes_what_is_popular(api: Api) -> None:
+    """Cases 17 and 23."""
     for user in range(5):
         api.watch(f"u{user}", "video-00050")
     for user in range(2):
@@ -204,6 +206,8 @@ def test_a_user_is_told_in_numbers_and_exported_whole(api: Api) -> None:
     after = api.get("/v1/users/user-00003").json()
     assert after["recorded_interactions"] == 2
     assert after["seen"] == before["seen"] + 1
+    assert [entry["video_id"] for entry in after["recent"]] == ["not-there-yet", unseen]
+    assert (nobody["recent"], before["recent"]) == ([], [])
     export = api.get("/v1/users/user-00003/export").json()
     assert len(export["seen_in_training"]) == before["seen"]
     assert export["history"] == [
@@ -218,6 +222,7 @@ def test_a_user_is_told_in_numbers_and_exported_whole(api: Api) -> None:
 
 
 def test_replicas_at_one_position_give_the_same_lists(bundles: Path, tmp_path: Path) -> None:
+    """Case 37."""
     settings = settings_for(bundles, tmp_path / "events.db")
     with Api(settings) as one:
         one.ready()
