@@ -27,10 +27,11 @@ def asking(url: str) -> httpx.Client:
 def paths(users: Sequence[str] = USERS, videos: Sequence[str] = VIDEOS) -> list[str]:
     """Return lists for `users` and of videos like `videos`: short, whole, and of some tags."""
     asked = [f"/v1/users/{segment(user)}/recommendations" for user in users]
+    mixed = [f"{path}?k=9&diversity=0.3&explore=0.4&explain=true" for path in asked]
     asked += [f"/v1/videos/{segment(video)}/similar" for video in videos]
     known = [f"/v1/videos/{segment(video)}" for video in videos]
     options = ("k=3", "k=500", "k=500&tags_any=t1&tags_none=t2")
-    return [*(f"{path}?{option}" for path in asked for option in options), *known]
+    return [*(f"{path}?{option}" for path in asked for option in options), *mixed, *known]
 
 
 def answers(replica: Asked, position: str | None = None) -> dict[str, bytes]:
