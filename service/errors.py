@@ -1,6 +1,7 @@
 """What can go wrong in the service, as facts. No HTTP word: `service.api.problems` has those."""
 
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 
 class ServiceError(Exception):
@@ -16,13 +17,25 @@ class UnknownVideo(ServiceError):
         super().__init__(f"no video {video_id!r}")
 
 
+class Fault(NamedTuple):
+    """What is wrong with one field: what was expected of it, and what came."""
+
+    field: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        place = f"{self.field}: " if self.field else ""
+        return f"{place}expected {self.expected}, got {self.got}"
+
+
 class InvalidInput(ServiceError):
     """A well-formed request that the loaded bundle cannot take. Carries a fault for each field."""
 
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
-        """Keep (field, what was expected and what came) pairs."""
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        """Keep the `faults`."""
         self.faults = faults
-        super().__init__("; ".join(f"{field}: {fault}" for field, fault in faults))
+        super().__init__("; ".join(map(str, faults)))
 
 
 class NotReady(ServiceError):

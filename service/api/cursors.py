@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
 from typing import Final
 
-from service.errors import InvalidInput
+from service.errors import Fault, InvalidInput
 
 CHECKED: Final = 6
 
@@ -31,8 +31,8 @@ def from_cursor(purpose: str, cursor: str, field: str) -> bytes:
     content = raw[CHECKED:]
     # Compared as text too: the same bytes may be written in several ways.
     if raw[:CHECKED] != _checksum(purpose, content) or to_cursor(purpose, content) != cursor:
-        fault = f"expected next_cursor of an answer to this list, got {cursor[:40]!r}"
-        raise InvalidInput([(field, fault)])
+        wanted = "next_cursor of an answer to this list"
+        raise InvalidInput([Fault(field, wanted, repr(cursor[:40]))])
     return content
 
 

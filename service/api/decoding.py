@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from models.ids import fault_in_id
 from models.modality import Modality
 from service.api.encoded import MAX_CHARACTERS, MAX_WIDTH, DType, decode_row
-from service.api.problems import describe_faults
+from service.api.problems import describe_faults, list_faults
 from service.api.schemas import (
     MAX_BATCH,
     BatchVideo,
@@ -28,6 +28,7 @@ from service.api.schemas import (
     VideoBatch,
     VideoBody,
 )
+from service.errors import Fault
 
 # Near the end of float32 pydantic decides, in double precision.
 LARGEST_PLAIN: Final = 3e38
@@ -133,7 +134,9 @@ def _line(line: bytes) -> SentVideo | Refused | None:
     try:
         return _each(json.loads(line))
     except (ValueError, RecursionError):
-        return Refused(None, [{"field": "", "expected": "expected a JSON object on one line"}])
+        return Refused(
+            None, list_faults([Fault("", "a JSON object on one line", "something else")])
+        )
 
 
 def _plain(videos: Sequence[tuple[str, _Video]]) -> list[SentVideo]:

@@ -16,11 +16,11 @@ from eventlog.errors import EventLogUnavailable
 from eventlog.events import Event
 from eventlog.log import EventLog, WriteKey, digest_of
 from eventlog.position import START, Position, is_position
-from models.ids import UserId, VideoId, fault_in_id
+from models.ids import MAX_ID_BYTES, UserId, VideoId, fault_in_id
 from service.catalog.follower import Follower
 from service.catalog.store import Catalog
 from service.catalog.view import View
-from service.errors import Behind, InvalidInput
+from service.errors import Behind, Fault, InvalidInput
 from service.settings import Settings
 from service.telemetry import Telemetry
 
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 MAX_K = 500
 MAX_KEY = 200
+ID_RULE = f"an id: UTF-8 text of 1 to {MAX_ID_BYTES} bytes, no control characters"
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,10 @@ async def refuse_stray_query(request: Request) -> None:
         return
     known = _query_names(route) if isinstance(route, APIRoute) else {}
     faults = [
-        (f"query.{name}", "expected no such parameter") for name in names if name not in known
+        Fault(f"query.{name}", "no such parameter", "one") for name in names if name not in known
     ]
     faults += [
-        (f"query.{name}", f"expected once, got {names.count(name)} times")
+        Fault(f"query.{name}", "once", f"{names.count(name)} times")
         for name in sorted(known)
         if names.count(name) > 1 and not known[name]
     ]
@@ -176,10 +177,10 @@ def _checked_id(field: str, encoded: str) -> str:
         # `EncodedPath` has kept every byte of the path as one character.
         text = unquote_to_bytes(encoded.encode("latin-1")).decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidInput([(field, "is not valid UTF-8 text")]) from None
+        raise InvalidInput([Fault(field, ID_RULE, "bytes that are not UTF-8")]) from None
     fault = fault_in_id(text)
     if fault:
-        raise InvalidInput([(field, fault)])
+        raise InvalidInput([Fault(field, ID_RULE, f"one that {fault}")])
     return text
 
 
@@ -219,8 +220,9 @@ async def pin_view(
     view = services.catalog.view
     if min_position is not None:
         if min_position != START and not is_position(min_position):
-            fault = f"expected a position that a write returned, got {min_position[:40]!r}"
-            raise InvalidInput([("query.min_position", fault)])
+            got = repr(min_position[:40])
+            wanted = "a position that a write returned"
+            raise InvalidInput([Fault("query.min_position", wanted, got)])
         wait = services.settings.min_position_wait_seconds
         view = await services.follower.reached(Position(min_position), within=wait)
     if services.catalog.degraded:

@@ -16,6 +16,7 @@ from service.errors import (
     Behind,
     BodyTooLarge,
     BodyTooSlow,
+    Fault,
     InvalidInput,
     KeyLacksScope,
     LineTooLong,
@@ -33,41 +34,59 @@ CHALLENGE: Final = 'Bearer realm="recommender"'
 
 
 class Answer(NamedTuple):
-    """What a kind of error is over HTTP."""
+    """What a kind of error is over HTTP. Clients may rely on `kind`, the end of the `type`."""
 
     status: int
+    kind: str
     title: str
     retry: bool = False
 
 
 PROBLEMS: Final[Mapping[type[Exception], Answer]] = {
-    UnknownVideo: Answer(404, "Unknown video"),
-    InvalidInput: Answer(422, "Invalid input"),
-    NotReady: Answer(503, "Not ready", retry=True),
-    Behind: Answer(503, "Behind the position asked for", retry=True),
-    EventLogUnavailable: Answer(503, "Event log unavailable", retry=True),
-    EventLogFull: Answer(503, "Event log full", retry=True),
-    KeyReused: Answer(422, "Idempotency key reused"),
-    UnknownKey: Answer(401, "Unknown API key"),
-    KeyLacksScope: Answer(403, "API key lacks a scope"),
-    BodyTooLarge: Answer(413, "Body too large"),
-    LineTooLong: Answer(413, "Line too long"),
-    BodyTooSlow: Answer(408, "Body too slow"),
-    Overloaded: Answer(503, "Overloaded", retry=True),
+    UnknownVideo: Answer(404, "unknown-video", "Unknown video"),
+    InvalidInput: Answer(422, "invalid-input", "Invalid input"),
+    NotReady: Answer(503, "not-ready", "Not ready", retry=True),
+    Behind: Answer(503, "behind", "Behind the position asked for", retry=True),
+    EventLogUnavailable: Answer(503, "log-unavailable", "Event log unavailable", retry=True),
+    EventLogFull: Answer(503, "log-full", "Event log full", retry=True),
+    KeyReused: Answer(422, "idempotency-key-reused", "Idempotency key reused"),
+    UnknownKey: Answer(401, "unknown-key", "Unknown API key"),
+    KeyLacksScope: Answer(403, "key-lacks-scope", "API key lacks a scope"),
+    BodyTooLarge: Answer(413, "body-too-large", "Body too large"),
+    LineTooLong: Answer(413, "line-too-long", "Line too long"),
+    BodyTooSlow: Answer(408, "body-too-slow", "Body too slow"),
+    Overloaded: Answer(503, "overloaded", "Overloaded", retry=True),
 }
+# What is answered before a resource is reached, or instead of it.
+OTHERS: Final[Mapping[int, Answer]] = {
+    answer.status: answer
+    for answer in (
+        Answer(400, "origin-refused", "Cross-origin request refused"),
+        Answer(404, "no-such-path", "Not Found"),
+        Answer(405, "no-such-method", "Method Not Allowed"),
+        Answer(415, "not-json", "Unsupported Media Type"),
+        Answer(500, "internal-error", "Internal error"),
+    )
+}
+TYPE: Final = "urn:reco:problem:"
 
 
 def problem_response(
-    status: int,
-    title: str,
-    detail: str = "",
-    *,
-    headers: Mapping[str, str] | None = None,
-    **extra: Any,
+    answer: Answer, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
 ) -> Response:
     """Return a problem document. Its JSON is plain ASCII: whatever text came in, it can go out."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-    return Response(json.dumps(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+    body = _document(answer, detail, **extra)
+    return Response(json.dumps(body), answer.status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def invalid_input(detail: str, errors: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Return the problem of input with `errors`, as a document to be put into another one."""
+    return _document(PROBLEMS[InvalidInput], detail, errors=errors)
+
+
+def _document(answer: Answer, detail: str, **extra: Any) -> dict[str, Any]:
+    said = {"type": TYPE + answer.kind, "title": answer.title, "status": answer.status}
+    return {**said, "detail": detail, **extra}
 
 
 def service_problem(error: Exception) -> Response:
@@ -77,7 +96,7 @@ def service_problem(error: Exception) -> Response:
     extra: dict[str, Any] = {}
     match error:
         case InvalidInput():
-            extra["errors"] = list_faults(error)
+            extra["errors"] = list_faults(error.faults)
         case Behind():
             extra["position"] = error.position
         case UnknownKey():
@@ -87,7 +106,7 @@ def service_problem(error: Exception) -> Response:
             headers["WWW-Authenticate"] = said
         case BodyTooSlow():
             headers["Connection"] = "close"  # the rest of the body may come yet, or never
-    return problem_response(answer.status, answer.title, str(error), headers=headers, **extra)
+    return problem_response(answer, str(error), headers=headers, **extra)
 
 
 def describe_faults(errors: Sequence[Any]) -> list[dict[str, str]]:
@@ -106,9 +125,18 @@ def describe_faults(errors: Sequence[Any]) -> list[dict[str, str]]:
     ]
 
 
-def list_faults(error: InvalidInput) -> list[dict[str, str]]:
-    """Return field and expectation of each fault of `error`."""
-    return [{"field": field, "expected": fault} for field, fault in error.faults]
+def list_faults(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    """Return field, expectation and what came, of each of our own `faults`."""
+    return [
+        {"field": one.field, "expected": f"expected {one.expected}", "got": one.got}
+        for one in faults
+    ]
+
+
+def told(error: Mapping[str, str]) -> str:
+    """Return one of `errors` as a sentence."""
+    place = f"{error['field']}: " if error["field"] else ""
+    return f"{place}{error['expected']}, got {error['got']}"
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -136,29 +164,26 @@ async def _on_service_error(_: Request, error: Exception) -> Response:
 async def _on_validation_error(_: Request, error: Exception) -> Response:
     raw = error.errors()  # type: ignore[attr-defined] # RequestValidationError
     if raw[0]["type"] == "json_invalid":
-        fault = f"expected JSON; at character {raw[0]['loc'][-1]}: {raw[0]['ctx']['error']}"
-        return _unparsable(fault)
+        place, fault = raw[0]["loc"][-1], raw[0]["ctx"]["error"]
+        return _unparsable("JSON", f"at character {place}: {fault}")
     errors = describe_faults(raw)
-    first = errors[0]
-    detail = f"{first['field']}: {first['expected']}, got {first['got']}"
-    return problem_response(422, "Invalid input", detail, errors=errors)
+    return problem_response(PROBLEMS[InvalidInput], told(errors[0]), errors=errors)
 
 
 async def _on_http_error(_: Request, error: Exception) -> Response:
     status: int = error.status_code  # type: ignore[attr-defined] # HTTPException
     if status == HTTPStatus.BAD_REQUEST:  # FastAPI's alone: the JSON parser gave up
-        return _unparsable("expected JSON in UTF-8, not deeply nested, without endless numbers")
-    title = HTTPStatus(status).phrase
+        wanted = "JSON in UTF-8, not deeply nested, without endless numbers"
+        return _unparsable(wanted, "what cannot be read")
     headers: Mapping[str, str] | None = error.headers  # type: ignore[attr-defined]
-    return problem_response(status, title, str(error.detail), headers=headers)  # type: ignore[attr-defined]
+    return problem_response(OTHERS[status], str(error.detail), headers=headers)  # type: ignore[attr-defined]
 
 
-def _unparsable(fault: str) -> Response:
-    errors = [{"field": "body", "expected": fault}]
-    return problem_response(422, "Invalid input", f"body: {fault}", errors=errors)
+def _unparsable(wanted: str, got: str) -> Response:
+    return service_problem(InvalidInput([Fault("body", wanted, got)]))
 
 
 async def _on_bug(_: Request, __: Exception) -> Response:
     # Starlette answers bugs outside of all middleware: what the others get there is added here.
     detail = "This is a bug; the log has the traceback."
-    return problem_response(500, "Internal error", detail, headers=HEADERS)
+    return problem_response(OTHERS[500], detail, headers=HEADERS)

@@ -328,7 +328,7 @@ class Written(BaseModel):
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    type: str = "about:blank"
+    type: str
     title: str
     status: int
     detail: str = ""

@@ -5,9 +5,9 @@ from typing import Any
 
 from eventlog.events import VideoUpserted
 from service.api.decoding import Refused, SentVideo
-from service.api.problems import list_faults
+from service.api.problems import invalid_input, list_faults, told
 from service.catalog.fusing import Fuser
-from service.errors import InvalidInput
+from service.errors import Fault
 
 
 def judged(fuser: Fuser, sent: Sequence[SentVideo | Refused]) -> list[SentVideo | Refused]:
@@ -17,29 +17,20 @@ def judged(fuser: Fuser, sent: Sequence[SentVideo | Refused]) -> list[SentVideo 
     for one in sent:
         unfit = next(faults) if isinstance(one, SentVideo) else []
         if unfit:
-            errors = list_faults(InvalidInput(named(unfit, "features")))
-            found.append(Refused(one.video_id, errors))
+            found.append(Refused(one.video_id, list_faults(named(unfit, "features"))))
         else:
             found.append(one)
     return found
 
 
-def named(faults: Sequence[tuple[str, str]], place: str) -> list[tuple[str, str]]:
+def named(faults: Sequence[Fault], place: str) -> list[Fault]:
     """Return `faults` in features with the whole names of their fields, below `place`."""
-    return [(".".join(filter(None, [place, field])), fault) for field, fault in faults]
+    return [one._replace(field=".".join(filter(None, [place, one.field]))) for one in faults]
 
 
 def row_problem(place: str, refused: Refused) -> dict[str, Any]:
     """Return the problem of a video that was `refused` among others; `place` says which it is."""
-    first = refused.errors[0]
-    detail = f"{place}: {first['field']}: {first['expected']}"
-    return {
-        "type": "about:blank",
-        "title": "Invalid input",
-        "status": 422,
-        "detail": detail,
-        "errors": refused.errors,
-    }
+    return invalid_input(f"{place}: {told(refused.errors[0])}", refused.errors)
 
 
 def upsert(sent: SentVideo, now: float) -> VideoUpserted:

@@ -16,6 +16,7 @@ from models.bundle.errors import CorruptBundle
 from models.bundle.reader import Bundle
 from models.fusion import MetaFusion
 from models.modality import in_order
+from service.errors import Fault
 
 Floats = NDArray[np.float32]
 Features = Mapping[str, Floats]
@@ -66,7 +67,7 @@ class Fuser:
         # Where each modality begins in a joined row, and the next one; the last ends at F.
         self._ends = np.cumsum([0, *(self.widths[name] for name in self.modalities)])
 
-    def faults(self, videos: Sequence[RawFeatures]) -> list[list[tuple[str, str]]]:
+    def faults(self, videos: Sequence[RawFeatures]) -> list[list[Fault]]:
         """Return what is wrong with each of `videos`, as `faults_in` tells it."""
         readable = self.join(videos)[1].tolist()
         return [
@@ -90,27 +91,28 @@ class Fuser:
         rows = np.frombuffer(b"".join(parts), "<f4").reshape(len(videos), self._ends[-1])
         return rows, np.isfinite(rows).all(axis=1) & rows.any(axis=1)
 
-    def faults_in(self, features: Features) -> list[tuple[str, str]]:
-        """Return (modality, what was expected and what came) for all the network cannot take."""
+    def faults_in(self, features: Features) -> list[Fault]:
+        """Return a fault, its field the modality, for all that the network cannot take."""
         faults = [
-            (name, self._expected(name, len(values)))
+            self._misfit(name, len(values))
             for name, values in features.items()
             if len(values) != self.widths.get(name)
         ]
         faults += [
-            (name, "expected finite numbers, got one that is not")
+            Fault(name, "finite numbers", "one that is not")
             for name, values in features.items()
             if not np.isfinite(values).all()
         ]
         if not faults and not any(values.any() for values in features.values()):
             known = ", ".join(self.modalities)
-            faults.append(("", f"expected at least one of {known} that is not all zero, got none"))
+            faults.append(Fault("", f"at least one of {known} that is not all zero", "none"))
         return faults
 
-    def _expected(self, name: str, found: int) -> str:
+    def _misfit(self, name: str, found: int) -> Fault:
         if name not in self.widths:
-            return f"expected one of {', '.join(self.widths)}, the modalities of this bundle"
-        return f"expected {self.widths[name]} numbers, got {found}"
+            known = ", ".join(self.widths)
+            return Fault(name, f"one of {known}, the modalities of this bundle", repr(name[:40]))
+        return Fault(name, f"{self.widths[name]} numbers", str(found))
 
     def example(self, rng: np.random.Generator) -> dict[str, list[float]]:
         """Return made-up raw features of one video, distributed as those of training are."""

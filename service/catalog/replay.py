@@ -148,8 +148,7 @@ def _read(events: dict[int, VideoUpserted], fuser: Fuser) -> dict[int, _Upsert]:
 def _fault_in(event: VideoUpserted, fuser: Fuser) -> str:
     if any(len(raw) % FLOAT32_BYTES for raw in event.features.values()):
         return "features are no whole float32 numbers"
-    faults = fuser.faults([event.features])[0]
-    told = "; ".join(f"{field} {fault}".strip() for field, fault in faults)
+    told = "; ".join(map(str, fuser.faults([event.features])[0]))
     return f"features do not fit the bundle's network: {told}"
 
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused
-from service.api.problems import PROBLEMS
-from service.errors import ServiceError
+from service.api.problems import OTHERS, PROBLEMS
+from service.errors import InvalidInput, ServiceError
 from service.settings import Settings
 from service.telemetry import Telemetry
 from tests.support.commands import run
@@ -98,12 +98,25 @@ def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> None:
     assert written == exported
 
 
-def test_every_error_is_documented_with_its_status_and_title() -> None:
+def test_every_error_is_documented_with_its_status_type_and_title() -> None:
     rows = named_rows("errors.md")
-    written = {name: (row[0], row[1]) for name, row in rows.items()}
-    assert written == {e.__name__: (str(a.status), a.title) for e, a in PROBLEMS.items()}
+    written = {name: (row[0], row[1].strip("`"), row[2]) for name, row in rows.items()}
+    assert written == {e.__name__: (str(a.status), a.kind, a.title) for e, a in PROBLEMS.items()}
     told = {*leaves(ServiceError), EventLogUnavailable, EventLogFull, KeyReused}
     assert set(written) == {error.__name__ for error in told}
+
+
+def test_every_answer_before_a_resource_is_documented_with_its_type() -> None:
+    rows = [row for row in table_rows("errors.md") if row[0].isdigit()]
+    written = {(int(row[0]), row[1].strip("`")) for row in rows}
+    again = {PROBLEMS[InvalidInput]}
+    assert written == {(one.status, one.kind) for one in {*OTHERS.values(), *again}}
+
+
+def test_no_two_errors_have_the_same_type() -> None:
+    kinds = [answer.kind for answer in (*PROBLEMS.values(), *OTHERS.values())]
+    assert len(set(kinds)) == len(kinds)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", kind) for kind in kinds)
 
 
 def test_every_acceptable_finding_is_documented() -> None:

@@ -9,12 +9,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from service.api.problems import problem_response
+from service.api.problems import OTHERS, problem_response
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SENT: Final = ("Authorization", "Content-Type", "Idempotency-Key")
 SHOWN: Final = ("Idempotency-Replayed", "Retry-After", "WWW-Authenticate", "X-Degraded")
-REFUSED: Final = "Cross-origin request refused"
 
 
 class Cors(CORSMiddleware):
@@ -37,4 +36,4 @@ class Cors(CORSMiddleware):
             return response
         detail = bytes(response.body).decode()
         kept = {"Vary": response.headers["vary"]}
-        return problem_response(400, REFUSED, detail, headers=kept)
+        return problem_response(OTHERS[400], detail, headers=kept)

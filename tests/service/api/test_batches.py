@@ -62,6 +62,8 @@ def test_each_bad_row_of_a_batch_has_its_own_problem(api: Api, bad: object) -> N
     first, second = response.json()["results"]
     assert (first["status"], second["status"]) == (422, 201)
     assert "body.videos.0" in first["problem"]["detail"]
+    assert first["problem"]["type"] == "urn:reco:problem:invalid-input"
+    assert all(set(error) >= {"field", "expected", "got"} for error in first["problem"]["errors"])
     assert api.model()["videos"] == 61
 
 

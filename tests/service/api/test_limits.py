@@ -25,6 +25,9 @@ def assert_problem(response: httpx.Response, status: int) -> dict[str, Any]:
     problem: dict[str, Any] = response.json()
     assert problem["status"] == status
     assert set(problem) >= {"type", "title", "status", "detail"}
+    assert problem["type"].startswith("urn:reco:problem:")
+    for error in problem.get("errors", []):
+        assert set(error) >= {"field", "expected", "got"}
     return problem
 
 
@@ -43,6 +46,7 @@ def test_a_list_is_as_long_as_asked_and_never_longer_than_the_catalog(
     still: Api, path: str
 ) -> None:
     """Case 33."""
+
     def length(query: str) -> int:
         return len(still.get(path + query).json()["recommendations"])
 

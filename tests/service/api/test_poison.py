@@ -22,8 +22,13 @@ def assert_refused(api: Api, response: Any, status: int = 422) -> dict[str, Any]
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = json.loads(response.text, parse_constant=pytest.fail)
     assert problem["status"] == status
+    assert problem["type"] == "urn:reco:problem:invalid-input"
     assert problem["title"]
     assert problem["detail"]
+    for error in problem["errors"]:
+        assert error["field"].split(".")[0] in {"body", "path", "query"}
+        assert error["expected"]
+        assert error["got"]
     assert "Traceback" not in response.text
     assert api.head() == ""
     assert api.model()["videos"] == 60
@@ -215,4 +220,9 @@ def test_after_a_hundred_poisons_every_good_request_is_served(api: Api) -> None:
         assert api.put_raw("/v1/videos/poison", raw_video("NaN")).status_code == 422
     for seed in range(100):
         assert api.put_video(f"good-{seed}", seed).status_code == 201
-    assert api.model()["videos"] == 160
+    for batch in range(9):
+        names = [f"good-{batch}-{seed}" for seed in range(100)]
+        videos = [{"video_id": name, "features": features(1)} for name in names]
+        results = api.request("POST", "/v1/videos:batch", json={"videos": videos}).json()["results"]
+        assert [result["status"] for result in results] == [201] * 100
+    assert api.model()["videos"] == 1060
