@@ -225,6 +225,11 @@ class Process:
         self.url = self._find(r"Listening on (http://\S+);")
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    @property
     def output(self) -> str:
         """All that it has written."""
         return "".join(self._lines)
