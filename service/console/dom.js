@@ -43,7 +43,7 @@ export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches
 
 export const whole = (value) => new Intl.NumberFormat("en").format(value);
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
+export const percent = (share) => `${Math.round(share * 100)} %`.replace("-", "−");
 
 /** Return a score: a cosine has three digits, a count of users has none. */
 export function scored(score) {

@@ -37,7 +37,6 @@ export function clearFaults(form) {
 
 /** Show what a problem says at the fields it names, and return what belongs to no field. */
 export function showFaults(form, problem) {
-  clearFaults(form);
   const homeless = [];
   let first = null;
   for (const error of problem.errors) {

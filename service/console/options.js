@@ -47,11 +47,17 @@ function share(name, label, hint) {
   return single(name, input, node, { absent: "0", tell });
 }
 
+function explore() {
+  const input = el("input", { type: "number", min: 0, max: 1, step: 0.05, inputmode: "decimal", placeholder: "as the service does" });
+  const hint = "Share of places for videos that have just arrived, from 0 to 1.";
+  return single("explore", input, field("Explore", input, { hint, told: ["query.explore"] }));
+}
+
 export const filters = () => [length(), tags(), text("uploader", "Uploader"), text("language", "Language")];
 
 export const ranking = () => [
   share("diversity", "Diversity", "More unlike each other, a little less fitting."),
-  share("explore", "Explore", "Share of places for videos that have just arrived."),
+  explore(),
 ];
 
 /** Return a field for one of several values; the first is the one left out of the address. */
@@ -66,6 +72,8 @@ export function optionsForm(parts, { onSubmit, summary = "Options" }) {
   const submit = () => {
     const query = new URLSearchParams();
     for (const part of parts) part.write(query);
+    // Enter in a field that was changed says so twice.
+    if (query.toString() === own) return;
     own = query.toString();
     onSubmit(query);
   };

@@ -48,19 +48,20 @@ export function facts(videoId, metadata) {
   ];
 }
 
-/** Return the shares of the modalities as one bar; a share below 0 pulls away and has no width. */
+/** Return the shares of the modalities as one bar; what takes from the score is hollow. */
 export function shareBar(shares) {
-  const present = MODALITIES.filter((name) => Number.isFinite(shares?.[name]));
-  if (!present.length) return el("span", { class: "shares none" }, "not known");
-  const total = present.reduce((sum, name) => sum + Math.max(0, shares[name]), 0) || 1;
-  const told = present.map((name) => `${name} ${percent(shares[name]).replace("-", "−")}`).join(", ");
-  return el("span", { class: "shares", role: "img", "aria-label": `Shares of the score: ${told}`, title: told },
-    present.map((name) => measured(el("i", { class: name }), Math.max(0, shares[name]) / total)));
+  const present = MODALITIES.filter((name) => shares[name]);
+  if (!present.length) return el("span", { class: "shares none" }, "content not known");
+  const told = present.map((name) => `${name} ${percent(shares[name])}`).join(", ");
+  return el("span", { class: "shares", role: "img", "aria-label": `Shares of the content: ${told}`, title: told },
+    present.map((name) => measured(
+      el("i", { class: shares[name] < 0 ? `${name} against` : name }), Math.abs(shares[name]))));
 }
 
 export function legend() {
-  return el("p", { class: "legend" }, "What a score is made of: ",
-    MODALITIES.map((name) => el("span", {}, el("i", { class: name }), name)));
+  return el("p", { class: "legend" }, "What the content adds to a score: ",
+    MODALITIES.map((name) => el("span", {}, el("i", { class: name }), name)),
+    el("span", {}, el("i", { class: "hollow" }), "takes away"));
 }
 
 /** Return how far the bar of a score reaches: a cosine is a share of 1, a count one of the largest. */
@@ -69,19 +70,19 @@ function shareOf({ score, source }, places) {
   return score / (Math.max(...places.filter((one) => one.source === source).map((one) => one.score)) || 1);
 }
 
-function row(place, { rank, share, action, explained }) {
+function row(place, { rank, share, action }) {
   const under = el("span", { class: "under" }, el("code", {}, place.video_id));
   const link = videoLink(place.video_id, {
     onKnown: (metadata) => under.replaceChildren(...facts(place.video_id, metadata).flat().filter(Boolean)),
   });
-  const node = el("li", { class: explained ? "place explained" : "place" },
+  const node = el("li", { class: place.explanation ? "place explained" : "place" },
     el("span", { class: "rank" }, String(rank)),
     el("span", { class: "what" }, link, under),
     el("span", { class: `source ${place.source}`, title: SOURCES[place.source] ?? "" }, place.source.replace("_", "-")),
     el("span", { class: "score" },
       el("b", {}, scored(place.score)),
       measured(el("span", { class: "track" }, el("i")), share)),
-    explained ? el("span", { class: "why" }, shareBar(place.shares), nearestOf(place.nearest)) : null,
+    place.explanation ? why(place.explanation) : null,
     el("span", { class: "move" }),
     action ? action(place, link) : null);
   node.place = place;
@@ -89,31 +90,33 @@ function row(place, { rank, share, action, explained }) {
   return node;
 }
 
-function nearestOf(videoId) {
-  if (!videoId) return el("span", { class: "near" }, "near nothing watched");
-  return el("span", { class: "near" }, "near ", videoLink(videoId));
+function why({ shares, nearest }) {
+  const near = nearest === null
+    ? el("span", { class: "near" }, "near nothing watched")
+    : el("span", { class: "near", title: `cosine ${scored(nearest.similarity)}` }, "near ", videoLink(nearest.video_id));
+  return el("span", { class: "why" }, shareBar(shares), near);
 }
 
 /**
- * Return a list that can be given new places: `{ node, set(places) }`.
+ * Return a list that can be given other places, or more: `{ node, set(places), add(places) }`.
  *
  * `set` returns how many places are new and how many moved; rows that move are seen to move.
  */
-export function placeList({ action = null, explained = false, label }) {
+export function placeList({ action = null, label }) {
   const node = el("ol", { class: "places", "aria-label": label });
-  let rows = new Map();
+  const made = (places, first) => places.map((place, at) => {
+    const one = row(place, { rank: first + at, share: shareOf(place, places), action });
+    one.rank = first + at;
+    return one;
+  });
   const set = (places) => {
-    const before = new Map([...rows].map(([id, old]) => [id, [old.getBoundingClientRect().top, old.rank]]));
-    const fresh = places.map((place, at) => {
-      const made = row(place, { rank: at + 1, share: shareOf(place, places), action, explained });
-      made.rank = at + 1;
-      return made;
-    });
-    rows = new Map(fresh.map((one) => [one.place.video_id, one]));
-    node.replaceChildren(...fresh);
-    return before.size ? move(fresh, before) : { added: 0, moved: 0 };
+    const before = new Map([...node.children].map((old) =>
+      [old.place.video_id, [old.getBoundingClientRect().top, old.rank]]));
+    const rows = made(places, 1);
+    node.replaceChildren(...rows);
+    return before.size ? move(rows, before) : { added: 0, moved: 0 };
   };
-  return { node, set };
+  return { node, set, add: (places) => node.append(...made(places, node.children.length + 1)) };
 }
 
 function move(fresh, before) {

@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { announce, el } from "./dom.js";
-import { showFaults } from "./fields.js";
+import { clearFaults, showFaults } from "./fields.js";
 import { askForKey } from "./key.js";
 
 /** Show that an answer is awaited; rows keep the height that answers will have. */
@@ -14,14 +14,14 @@ export function waiting(place, rows = 6) {
 
 /** Say that there is nothing, and what could be done. */
 export function nothing(title, ...more) {
-  return el("div", { class: "nothing" }, el("h3", {}, title), ...more);
+  return el("div", { class: "nothing" }, el("h2", {}, title), ...more);
 }
 
 /** Return what tells of a problem; `again` asks once more. */
 function trouble(problem, texts, again) {
   const key = problem.status === 401 || problem.status === 403;
   return el("div", { class: "trouble", role: "alert" },
-    el("h3", {}, problem.status ? `${problem.title} (${problem.status})` : problem.title),
+    el("h2", {}, problem.status ? `${problem.title} (${problem.status})` : problem.title),
     texts.map((text) => el("p", {}, text)),
     el("div", { class: "buttons" },
       again ? el("button", { type: "button", on: { click: again } }, "Try again") : null,
@@ -34,6 +34,7 @@ function trouble(problem, texts, again) {
  */
 export async function fill(place, work, { form = null, again = null, rows = 6 } = {}) {
   if (rows) waiting(place, rows);
+  if (form) clearFaults(form);
   try {
     const children = await work();
     place.replaceChildren(...[children].flat().filter((child) => child !== null));

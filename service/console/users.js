@@ -7,7 +7,7 @@ import { choice, field } from "./fields.js";
 import { asked, filters, optionsForm, ranking } from "./options.js";
 import { legend, placeList } from "./places.js";
 import { fill, nothing } from "./states.js";
-import { picker, servedFrom } from "./page.js";
+import { moreButton, picker, servedFrom } from "./page.js";
 
 const KINDS = ["like", "view", "share", "follow-through", "skip", "dislike"];
 const PATH = (id) => `v1/users/${segment(id)}/recommendations`;
@@ -34,6 +34,12 @@ export function userView() {
     search.node,
     el("div", { class: "columns" }, options.form, el("div", {}, known, notice, results)));
   let list = null;
+  let cursor = null;
+  const further = moreButton(async () => {
+    const { data } = await page({ cursor });
+    list.add(data.recommendations);
+    return data.recommendations.length;
+  }, () => list.node);
 
   const record = (place, link) => el("button", {
     type: "button", class: "record", "aria-label": `Record ${kind.value} of ${place.video_id}`,
@@ -47,7 +53,7 @@ export function userView() {
   });
 
   async function recorded(button, place, link) {
-    const { id, query, signal } = now;
+    const { id, signal } = now;
     const at = [...list.node.children].indexOf(button.closest("li"));
     button.disabled = true;
     const body = { interactions: [{ user_id: id, video_id: place.video_id, kind: kind.value }] };
@@ -55,10 +61,8 @@ export function userView() {
     const written = el("div");
     const fine = await fill(written, async () => {
       const { data } = await ask("POST", "v1/interactions", { body, signal });
-      const question = { ...asked(query), min_position: data.position };
-      const answer = await get(PATH(id), { query: question, signal });
+      const answer = await page({ min_position: data.position });
       const { added, moved } = list.set(answer.data.recommendations);
-      servedFrom(answer);
       return `Recorded ${kind.value} of ${link.textContent} at ${shortPosition(data.position)}. ` +
         `${added} new, ${moved} moved, ${took(performance.now() - begun)} in all.`;
     }, { rows: 0 });
@@ -68,7 +72,7 @@ export function userView() {
     button.disabled = false;
     if (!fine) return;
     announce(notice.textContent);
-    list.node.children[Math.min(at, list.node.children.length - 1)]?.querySelector("button")?.focus();
+    list.node.children[Math.min(at, list.node.children.length - 1)]?.querySelector("button")?.focus({ preventScroll: true });
     showKnown();
   }
 
@@ -85,25 +89,35 @@ export function userView() {
     }, { rows: 0 });
   }
 
-  function showList() {
+  /** Ask for the list, with `more` than the options say. */
+  async function page(more = {}) {
     const { id, query, signal } = now;
+    const answer = await get(PATH(id), { query: { ...asked(query), explain: "true", ...more }, signal });
+    servedFrom(answer);
+    cursor = answer.data.next_cursor;
+    further.button.hidden = cursor === null;
+    return answer;
+  }
+
+  function showList() {
+    const { id } = now;
     return fill(results, async () => {
-      const answer = await get(PATH(id), { query: { ...asked(query) }, signal });
-      servedFrom(answer);
+      const answer = await page();
       const places = answer.data.recommendations;
       if (!places.length) {
         return nothing("No video fits", el("p", {}, "Nothing that is left matches these options, or all of it was seen."));
       }
-      list = placeList({ action: record, explained: true, label: `Recommendations for ${id}` });
+      list = placeList({ action: record, label: `Recommendations for ${id}` });
       list.set(places);
       announce(`${places.length} videos for ${id}`);
       return [
         el("div", { class: "tools" },
-          el("h2", {}, `${whole(places.length)} videos for `, el("bdi", {}, id)),
-          el("span", { class: "quiet" }, took(answer.ms)),
+          el("h2", {}, "For ", el("bdi", {}, id)),
+          el("span", { class: "quiet" }, `${whole(places.length)} videos in ${took(answer.ms)}`),
           field("A click records", kind)),
         legend(),
         list.node,
+        further.node,
       ];
     }, { form: node, again: showList, rows: 8 });
   }

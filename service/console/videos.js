@@ -4,7 +4,7 @@ import { get, segment } from "./api.js";
 import { go, hashOf } from "./address.js";
 import { announce, el, moment, took, whole } from "./dom.js";
 import { asked, filters, optionsForm } from "./options.js";
-import { picker, servedFrom } from "./page.js";
+import { moreButton, picker, servedFrom } from "./page.js";
 import { facts, placeList } from "./places.js";
 import { fill, nothing } from "./states.js";
 
@@ -58,28 +58,19 @@ export function videoView() {
   function showAll() {
     const { query, signal } = now;
     const list = el("ul", { class: "places", "aria-label": "All videos" });
-    const more = el("button", { type: "button", hidden: true }, "More");
     let cursor = null;
     async function next() {
       const answer = await get("v1/videos", { query: { ...asked(query), cursor }, signal });
       servedFrom(answer);
       cursor = answer.data.next_cursor;
       list.append(...answer.data.videos.map(listed));
-      more.hidden = cursor === null;
+      further.button.hidden = cursor === null;
       return answer.data.videos.length;
     }
-    more.addEventListener("click", async () => {
-      const at = list.children.length;
-      more.disabled = true;
-      const place = el("div");
-      await fill(place, async () => { announce(`${await next()} more videos`); return []; }, { rows: 0 });
-      more.disabled = false;
-      if (place.childNodes.length) more.before(place);
-      else list.children[at]?.querySelector("a").focus();
-    });
+    const further = moreButton(next, () => list);
     return fill(results, async () => {
       if (!await next()) return nothing("No video matches", el("p", {}, "Take an option away."));
-      return [el("div", { class: "tools" }, el("h2", {}, "All videos, by id")), list, more];
+      return [el("div", { class: "tools" }, el("h2", {}, "All videos, by id")), list, further.node];
     }, { form: options.form, again: showAll, rows: 8 });
   }
 
