@@ -271,6 +271,7 @@ def test_a_body_that_dawdles_is_cut_off_and_keeps_nobody_waiting(
         for connection in slow:
             answer = b"".join(iter(lambda c=connection: c.recv(65536), b""))  # type: ignore[misc]
             assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"\r\nconnection: close\r\n" in answer.lower()
             assert b"application/problem+json" in answer
             connection.close()
         assert metric(refused) == 20
