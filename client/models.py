@@ -168,25 +168,26 @@ class InteractionsWritten(Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserFacts:
-    """What is known of a user, in numbers."""
-
-    user_id: str
-    known: bool
-    trained_interactions: int
-    recorded_interactions: int
-    seen: int
-    bundle_id: str
-    position: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class HistoryEntry:
     """A video that was met since the bundle, in the order of `place`, and its weight."""
 
     video_id: str
     place: int
     weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserFacts:
+    """What is known of a user: numbers, and the last videos met, the latest first."""
+
+    user_id: str
+    known: bool
+    trained_interactions: int
+    recorded_interactions: int
+    seen: int
+    recent: tuple[HistoryEntry, ...]
+    bundle_id: str
+    position: str
 
 
 @dataclass(frozen=True, kw_only=True)
