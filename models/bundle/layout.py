@@ -20,3 +20,4 @@ METADATA: Final = "metadata.jsonl"
 ABLATIONS: Final = "ablations.safetensors"
 
 REQUIRED: Final = (VIDEOS, USERS, VECTORS, FUSION, INDEX, SEEN)
+OPTIONAL: Final = (METADATA, ABLATIONS)

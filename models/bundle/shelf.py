@@ -18,7 +18,7 @@ from models.bundle.reader import list_bundle_ids, read_current_id
 
 BUNDLE_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{10}", re.ASCII)
 LOCKLESS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-FILES: Final = {layout.MANIFEST, layout.METADATA, *layout.REQUIRED}
+FILES: Final = {layout.MANIFEST, *layout.REQUIRED, *layout.OPTIONAL}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from models.bundle.errors import BundleError, CorruptBundle, NoBundle, Unsupport
 from models.bundle.reader import candidate_ids, read_bundle, read_current_id
 from tests.support.damage import change_tensors, flip_bit, read_manifest, reseal
 
-ALL_FILES = (layout.MANIFEST, *layout.REQUIRED, layout.METADATA, layout.ABLATIONS)
+ALL_FILES = (layout.MANIFEST, *layout.REQUIRED, *layout.OPTIONAL)
 by_every_file = pytest.mark.parametrize("name", ALL_FILES)
 
 
@@ -79,7 +79,7 @@ def test_a_file_with_more_at_its_end_is_refused(name: str, bundle: Path) -> None
     assert refusal(bundle).file == bundle / name
 
 
-@pytest.mark.parametrize("name", [*layout.REQUIRED, layout.METADATA, layout.ABLATIONS])
+@pytest.mark.parametrize("name", [*layout.REQUIRED, *layout.OPTIONAL])
 def test_a_missing_file_is_named(name: str, bundle: Path) -> None:
     (bundle / name).unlink()
     error = refusal(bundle)
