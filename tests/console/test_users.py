@@ -76,6 +76,21 @@ def test_options_are_in_the_address_and_in_the_question(visitor: Visitor) -> Non
     assert listed_ids(page) == recommended(visitor, "user-00001")
 
 
+def test_a_new_list_takes_nothing_from_who_types_on(visitor: Visitor) -> None:
+    page = visitor.open("#/users/user-00001")
+    length, tags = page.get_by_label("Length"), page.get_by_label("Tags")
+    tags.evaluate(
+        """(tags, length) => {
+            length.value = "7";
+            length.dispatchEvent(new Event("change", { bubbles: true }));
+            tags.value = "half a ta";
+        }""",
+        length.element_handle(),
+    )
+    expect(page.locator(".places > li")).to_have_count(7)
+    assert tags.input_value() == "half a ta"
+
+
 def test_a_deep_link_fills_the_options(visitor: Visitor) -> None:
     query = "k=4&tags_all=cats&tags_all=dance&uploader=creator-001&language=en"
     page = visitor.open(f"#/users/user-00002?{query}")
@@ -105,7 +120,8 @@ def test_a_click_is_recorded_and_the_list_moves(visitor: Visitor) -> None:
     page = visitor.open("#/users/user-00006", motion="no-preference")
     before = listed_ids(page)
     assert stat(page, "recorded since") == "0"
-    page.locator(".places > li").nth(2).get_by_role("button", name="Record like").click()
+    with page.expect_request(lambda request: "min_position=" in request.url):
+        page.locator(".places > li").nth(2).get_by_role("button", name="Record like").click()
     expect(page.locator(".notice")).to_contain_text("Recorded like of")
     settle(page)
     after = listed_ids(page)
