@@ -11,11 +11,11 @@ from fastapi import Depends, FastAPI
 from eventlog.log import open_event_log
 from service.api import imports, interactions, operations, recommendations, users, videos
 from service.api.console import console_router
-from service.api.decoding import body_schemas
 from service.api.dependencies import Services, refuse_stray_query
+from service.api.describing import complete
 from service.api.middleware import EncodedPath, RequestMetrics
 from service.api.problems import add_problem_handlers
-from service.api.protection.access import Access, describe_needs
+from service.api.protection.access import Access
 from service.api.protection.admission import Admission
 from service.api.protection.bodies import Bodies
 from service.api.protection.cors import Cors
@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=DOCS if documented else None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     for module in (recommendations, videos, imports, interactions, users, operations):
         app.include_router(module.router)
@@ -114,14 +115,11 @@ def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
 
 
 def _describe(app: FastAPI, *, keys_needed: bool) -> None:
-    """Put into OpenAPI what routes do not declare: bodies they read by themselves, and keys."""
+    """Put into OpenAPI what routes do not declare."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = generate()
-        document["components"]["schemas"].update(body_schemas())
-        if keys_needed:
-            describe_needs(document)
-        return document
+        # FastAPI makes it once and hands it out again.
+        return app.openapi_schema or complete(generate(), keys_needed=keys_needed)
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way

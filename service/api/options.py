@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from eventlog.events import KINDS, Kind
 from models.ids import UserId, VideoId
 from service.api.dependencies import MAX_K
-from service.api.schemas import Flag, Id, Strict, Tag, check_moment
+from service.api.schemas import Flag, Id, Moment, Strict, Tag
 from service.catalog.facets import Filter, moment_of
 from service.recommend.lists import Window
 from service.recommend.request import DEFAULT_K, Wanted
@@ -20,7 +20,6 @@ MAX_USERS = 256
 MAX_CURSOR = 12_000
 
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
-Moment = Annotated[str, Field(max_length=40), AfterValidator(check_moment)]
 
 
 class Filters(BaseModel):

@@ -170,12 +170,14 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
     return problem_response(PROBLEMS[InvalidInput], told(errors[0]), errors=errors)
 
 
-async def _on_http_error(_: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     status: int = error.status_code  # type: ignore[attr-defined] # HTTPException
     if status == HTTPStatus.BAD_REQUEST:  # FastAPI's alone: the JSON parser gave up
         wanted = "JSON in UTF-8, not deeply nested, without endless numbers"
         return _unparsable(wanted, "what cannot be read")
     headers: Mapping[str, str] | None = error.headers  # type: ignore[attr-defined]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(request.scope.get("allow", ()))}
     return problem_response(OTHERS[status], str(error.detail), headers=headers)  # type: ignore[attr-defined]
 
 

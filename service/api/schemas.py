@@ -58,12 +58,28 @@ def _flag(value: Any) -> Any:
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Id = Annotated[str, AfterValidator(_id), Field(description="Non-empty UTF-8, at most 512 bytes.")]
+Id = Annotated[
+    str,
+    AfterValidator(_id),
+    Field(
+        description="Non-empty UTF-8, at most 512 bytes, no control characters.",
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": 512,
+            "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
+        },
+    ),
+]
+Moment = Annotated[
+    str,
+    Field(max_length=40, json_schema_extra={"format": "date-time"}),
+    AfterValidator(check_moment),
+]
 Float32 = Annotated[float, Field(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32, allow_inf_nan=False)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[
     float,
-    BeforeValidator(_seconds),
+    BeforeValidator(_seconds, json_schema_input_type=float | Moment),
     Field(ge=0, le=LATEST_SECOND, allow_inf_nan=False, description="Unix seconds or ISO 8601."),
 ]
 
@@ -112,8 +128,8 @@ class Metadata(Strict):
     tags: Annotated[list[Tag], Field(max_length=100)] | None = None
     uploader: Annotated[str, Field(max_length=512)] | None = None
     language: Annotated[str, Field(max_length=35)] | None = None
-    published_at: Annotated[str, Field(max_length=40), AfterValidator(check_moment)] | None = None
-    expires_at: Annotated[str, Field(max_length=40), AfterValidator(check_moment)] | None = None
+    published_at: Moment | None = None
+    expires_at: Moment | None = None
 
 
 class VideoBody(Strict):

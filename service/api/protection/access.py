@@ -41,6 +41,7 @@ NEEDED: Final[Mapping[tuple[str, str], KeyScope | None]] = {
     ("GET", "/console"): None,
     ("GET", "/console/{name}"): None,
 }
+METHODS: Final = sorted({method for method, _ in NEEDED})
 PROBLEM_CONTENT: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -81,6 +82,9 @@ class Access:
         asked = self._asked(scope["method"], scope["path"])
         if asked is not None:
             scope["route"] = asked
+        if asked is None or scope["method"] == "HEAD":
+            # The router would name those of the first route that has this path alone.
+            scope["allow"] = [method for method in METHODS if self._asked(method, scope["path"])]
         try:
             if self._keyring is not None and (asked is None or asked.needs is not None):
                 _check(_key(self._keyring, scope), asked)

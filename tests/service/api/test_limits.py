@@ -72,26 +72,29 @@ def test_a_parameter_that_comes_twice_is_refused(still: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "right"),
     [
-        ("POST", LISTS[0]),
-        ("PUT", "/v1/model"),
-        ("PATCH", "/v1/model"),
-        ("POST", "/v1/users/x"),
-        ("GET", "/v1/interactions"),
-        ("DELETE", "/v1/interactions"),
-        ("GET", "/v1/videos:batch"),
-        ("HEAD", "/livez"),
-        ("BREW", "/livez"),
-        ("TRACE", "/v1/model"),
-        ("OPTIONS", "/v1/videos/x"),
+        ("POST", LISTS[0], "GET"),
+        ("PUT", "/v1/model", "GET"),
+        ("PATCH", "/v1/model", "GET"),
+        ("POST", "/v1/users/x", "DELETE, GET"),
+        ("GET", "/v1/interactions", "POST"),
+        ("DELETE", "/v1/interactions", "POST"),
+        ("GET", "/v1/videos:batch", "POST"),
+        ("HEAD", "/livez", "GET"),
+        ("BREW", "/livez", "GET"),
+        ("TRACE", "/v1/model", "GET"),
+        ("HEAD", "/v1/videos/x", "DELETE, GET, PATCH, PUT"),
+        ("OPTIONS", "/v1/videos/x", "DELETE, GET, PATCH, PUT"),
     ],
 )
-def test_a_wrong_method_is_405_and_says_which_is_right(still: Api, method: str, path: str) -> None:
+def test_a_wrong_method_is_405_and_says_which_are_right(
+    still: Api, method: str, path: str, right: str
+) -> None:
     response = still.request(method, path)
     assert response.status_code == 405
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["allow"]
+    assert response.headers["allow"] == right
 
 
 @pytest.mark.parametrize(
