@@ -13,6 +13,7 @@ from service.api import imports, interactions, operations, recommendations, user
 from service.api.console import console_router
 from service.api.dependencies import Services, refuse_stray_query
 from service.api.describing import complete
+from service.api.express import Express
 from service.api.middleware import EncodedPath, RequestMetrics
 from service.api.problems import add_problem_handlers
 from service.api.protection.access import Access
@@ -105,7 +106,8 @@ def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
     bodies = Bodies(max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     keyring = Keyring(settings.api_keys, clock=time.time) if settings.api_keys else None
     # The last one added sees a request first.
-    app.add_middleware(Admission, bodies=bodies, rooms=rooms, telemetry=telemetry)
+    take = Express(app.state).take
+    app.add_middleware(Admission, take=take, bodies=bodies, rooms=rooms, telemetry=telemetry)
     app.add_middleware(Access, keyring=keyring, telemetry=telemetry)
     app.add_middleware(EncodedPath)
     if settings.cors_origins:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections import Counter as CountedBy
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -136,8 +137,8 @@ class Telemetry:
     def count_recommendations(self, sources: Iterable[str], *, arrivals: int) -> None:
         """Count the videos of one answer by their source, and how many of them are `arrivals`."""
         self.recommended_arrivals.inc(arrivals)
-        for source in sources:
-            self.recommendations.labels(source).inc()
+        for source, number in CountedBy(sources).items():
+            self.recommendations.labels(source).inc(number)
 
 
 def configure_logging(*, level: str, style: str) -> None:

@@ -119,6 +119,9 @@ class UserOptions(ListOptions):
     seed: int | None = Field(
         None, ge=0, lt=1 << 63, description="Draws the arrivals; by default user and position do."
     )
+    paged: bool = Field(
+        default=False, description="Give a `next_cursor`; with a `cursor` there is one."
+    )
     cursor: str | None = Field(
         None, max_length=MAX_CURSOR, description="`next_cursor` of the answer before."
     )

@@ -16,6 +16,7 @@ from service.api.dependencies import (
     ViewDep,
     require_json,
 )
+from service.api.express import count, exploring
 from service.api.options import (
     RecommendationBatch,
     RecommendationBody,
@@ -37,7 +38,7 @@ from service.catalog.view import View
 from service.recommend.lists import recommend_fresh, recommend_trending
 from service.recommend.recommendation import Recommendation
 from service.recommend.recommender import recommend, recommend_similar
-from service.recommend.request import MAX_SHOWN, Exploring, Request, mark_of, marks_in
+from service.recommend.request import MAX_SHOWN, Request, mark_of, marks_in
 
 router = APIRouter(prefix="/v1", tags=["recommendations"])
 
@@ -50,7 +51,9 @@ async def get_recommendations(
     options: Annotated[UserOptions, Query()],
 ) -> UserRecommendations:
     """Return the best k videos that the user has not met; for an unknown user the popular ones."""
-    return await _answer(services, view, _asked(services, options, user_id, place="query"))
+    # Asked for with no option but k, `Express` answers it and this is never called.
+    request = _asked(services, options, user_id, place="query")
+    return await _answer(services, view, request, paged=options.paged)
 
 
 @router.post("/recommendations", dependencies=[Depends(require_json)])
@@ -58,7 +61,8 @@ async def post_recommendations(
     body: RecommendationBody, view: ViewDep, services: ServicesDep
 ) -> UserRecommendations:
     """Return the same with all that is known of the moment in the body: a session, say."""
-    return await _answer(services, view, _asked_in(services, body, "body"))
+    request = _asked_in(services, body, "body")
+    return await _answer(services, view, request, paged=body.paged)
 
 
 @router.post("/recommendations:batch", dependencies=[Depends(require_json)])
@@ -75,7 +79,10 @@ async def post_recommendation_batch(
     return RecommendationBatchReply(
         bundle_id=view.bundle_id,
         position=view.position,
-        results=[await _answer(services, view, request) for request in requests],
+        results=[
+            await _answer(services, view, request, paged=one.paged)
+            for one, request in zip(body.requests, requests, strict=True)
+        ],
     )
 
 
@@ -152,12 +159,7 @@ def _asked(
         exclude_own=options.exclude_uploader == "self",
         session=session,
         diversity=options.diversity,
-        exploring=Exploring(
-            share=settings.fresh_share if options.explore is None else options.explore,
-            half_life=3600 * settings.fresh_half_life_hours,
-            viewers=settings.fresh_half_life_viewers,
-            seed=options.seed,
-        ),
+        exploring=exploring(settings, share=options.explore, seed=options.seed),
         shown=frozenset(marks_in(shown)),
         explained=options.explain,
     )
@@ -169,12 +171,14 @@ def _asked_in(services: Services, body: RecommendationBody, place: str) -> Reque
     return _asked(services, body, body.user_id, place=place, session=session)
 
 
-async def _answer(services: Services, view: View, request: Request) -> UserRecommendations:
+async def _answer(
+    services: Services, view: View, request: Request, *, paged: bool
+) -> UserRecommendations:
     found = await services.in_worker(recommend, view, request)
     reasons: Sequence[Explained | None] = [None] * len(found)
     if request.explained:
         reasons = await explained(services, view, request, found)
-    _count(view, found, services)
+    count(services, view, found)
     return UserRecommendations(
         user_id=request.user_id,
         bundle_id=view.bundle_id,
@@ -183,7 +187,7 @@ async def _answer(services: Services, view: View, request: Request) -> UserRecom
             PersonalVideo(**one._asdict(), explanation=reason)
             for one, reason in zip(found, reasons, strict=True)
         ],
-        next_cursor=_next_cursor(request, found),
+        next_cursor=_next_cursor(request, found) if paged or request.shown else None,
     )
 
 
@@ -200,10 +204,5 @@ def _purpose(user_id: str | None) -> str:
 
 
 def _places(view: View, found: list[Recommendation], services: Services) -> list[RecommendedVideo]:
-    _count(view, found, services)
+    count(services, view, found)
     return [RecommendedVideo(**one._asdict()) for one in found]
-
-
-def _count(view: View, found: list[Recommendation], services: Services) -> None:
-    arrivals = sum(view.arrived(one.video_id) for one in found)
-    services.telemetry.count_recommendations((one.source for one in found), arrivals=arrivals)

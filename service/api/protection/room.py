@@ -17,6 +17,7 @@ class Room:
     ) -> None:
         """Begin with all places free; the gauges tell how many are at work and in line."""
         self._places = asyncio.Semaphore(places)
+        self._size = places
         self._line = line
         self._seconds = seconds
         self._in_line = 0
@@ -40,6 +41,24 @@ class Room:
         finally:
             self._working.dec()
             self._places.release()
+
+    async def turn(self) -> bool:
+        """Wait until those who asked before have had their turn, for work that is done at once.
+
+        False if there is no place: then it is for `place` to wait for one.
+
+        Raises:
+            Overloaded: as many as may wait came before, and have not had their turn.
+        """
+        if self._places.locked():
+            return False
+        if self._in_line >= self._size + self._line:
+            raise Overloaded("line full")
+        self._in_line += 1
+        # Whoever came in the meantime is in line now, and is counted.
+        await asyncio.sleep(0)
+        self._in_line -= 1
+        return True
 
     async def _wait(self) -> None:
         if self._in_line >= self._line:

@@ -13,7 +13,7 @@ from tests.support.server import Api, segment
 
 def page(api: Api, user_id: str, query: str, cursor: str | None) -> tuple[list[str], str | None]:
     leading = "" if cursor is None else f"&cursor={cursor}"
-    reply = api.get(f"/v1/users/{segment(user_id)}/recommendations?{query}{leading}")
+    reply = api.get(f"/v1/users/{segment(user_id)}/recommendations?paged=true&{query}{leading}")
     assert reply.status_code == 200, reply.text
     body = reply.json()
     return [place["video_id"] for place in body["recommendations"]], body["next_cursor"]
@@ -66,7 +66,7 @@ def test_nothing_repeats_and_nothing_is_skipped_while_videos_come_and_go(
 
 def test_a_body_pages_too_and_a_session_may_grow_on_the_way(still: Api) -> None:
     shown: list[str] = []
-    body: dict[str, Any] = {"k": 8}
+    body: dict[str, Any] = {"k": 8, "paged": True}
     while True:
         reply = still.request("POST", "/v1/recommendations", json=body).json()
         shown += [place["video_id"] for place in reply["recommendations"]]
@@ -75,6 +75,11 @@ def test_a_body_pages_too_and_a_session_may_grow_on_the_way(still: Api) -> None:
         body["cursor"] = reply["next_cursor"]
         body["session"] = [{"video_id": shown[0], "kind": "like"}]
     assert len(shown) == len(set(shown)) == 60
+
+
+def test_who_does_not_page_gets_no_cursor(still: Api) -> None:
+    assert still.get("/v1/users/user-00000/recommendations?k=3").json()["next_cursor"] is None
+    assert page(still, "user-00000", "k=3", None)[1] is not None
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "%00", "é", "A" * 12_000])
