@@ -114,7 +114,7 @@ def _network(widths: Mapping[Modality, int], sizes: FusionEntry) -> dict[str, An
 def _flat(vectors: Floats) -> tuple[Any, IndexEntry]:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
-    return index, IndexEntry("flat", 0, 1.0)
+    return index, IndexEntry("flat", 0, 1, 1.0)
 
 
 def _unit(rows: Any) -> Floats:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 
 CURRENT: Final = "CURRENT"
 LOCK: Final = ".lock"

@@ -35,11 +35,18 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the search index was built, and the recall@20 it reached against exact search."""
+    """How the search index was built, and the recall@20 it reached against exact search.
+
+    `refine` times as many rows as wanted are to be asked for and scored again by the vectors, for
+    the index holds them rounded; 1 if it holds them whole. `curve` is recall@20 by nprobe, as far
+    as it was measured.
+    """
 
     kind: str
     nprobe: int
+    refine: int
     recall_at_20: float
+    curve: list[tuple[int, float]] = []
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

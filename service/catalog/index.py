@@ -5,9 +5,11 @@ from typing import Any, Final, NewType, Protocol
 
 import faiss
 import numpy as np
+from faiss import swig_ptr
 from numpy.typing import NDArray
 
 from models.bundle.errors import CorruptBundle
+from models.bundle.manifest import IndexEntry
 
 VideoRow = NewType("VideoRow", int)
 UserRow = NewType("UserRow", int)
@@ -21,10 +23,21 @@ FEW_QUERIES: Final = 16
 
 
 class Index(Protocol):
-    """Search over the video vectors of one bundle; never changed once built."""
+    """Search over the video vectors of one bundle; never changed once built.
 
-    def retrieve(self, vector: Floats, k: int) -> Rows:
-        """Return the rows of at most `k` videos of large inner product with `vector: (D,)`."""
+    `refine` times as many rows as wanted are to be asked for and scored again, where scores come
+    rounded; it is 1 where they do not. A search scores about `scanned` rows.
+    """
+
+    refine: int
+    scanned: int
+
+    def retrieve(self, vector: Floats, k: int, *, effort: int = 1) -> tuple[Rows, Floats]:
+        """Return rows and inner products of at most `k` videos near `vector: (D,)`, best first.
+
+        There are fewer than `k` if there are no more where it was looked. With more `effort` it is
+        looked at so many times as much.
+        """
 
     def cells_of(self, vectors: Floats) -> Rows:
         """Return the cell in which each of `vectors: (N, D)` would be looked for: (N,).
@@ -42,10 +55,20 @@ class ExactIndex:
     def __init__(self, vectors: Floats) -> None:
         """Keep `vectors: (V, D)` as given; they may be memory-mapped."""
         self._vectors = vectors
+        self.refine = 1
+        self.scanned = len(vectors)
 
-    def retrieve(self, vector: Floats, k: int) -> Rows:
+    def retrieve(
+        self,
+        vector: Floats,
+        k: int,
+        *,
+        effort: int = 1,  # noqa: ARG002 - it always looks everywhere
+    ) -> tuple[Rows, Floats]:
         """Return the best `k` rows by inner product."""
-        return best_rows(self._vectors @ vector, k)
+        scores = self._vectors @ vector
+        rows = best_rows(scores, k)
+        return rows, scores[rows]
 
     def cells_of(self, vectors: Floats) -> Rows:
         """Return one and the same cell for all."""
@@ -59,16 +82,19 @@ class ExactIndex:
 class FaissIndex:
     """The index that training built, memory-mapped."""
 
-    def __init__(self, index: Any, nprobe: int) -> None:
-        """Wrap a loaded FAISS index; an inverted file searches `nprobe` of its cells."""
+    def __init__(self, index: Any, entry: IndexEntry) -> None:
+        """Wrap a loaded FAISS index, which is to be searched as `entry` says."""
         self._index = index
+        self.refine = entry.refine
         self._quantizer = index.quantizer if isinstance(index, faiss.IndexIVF) else None
+        self.scanned = index.ntotal
         if self._quantizer is not None:
-            self._nprobe = min(max(nprobe, 1), index.nlist)
+            self._nprobe = min(max(entry.nprobe, 1), index.nlist)
             index.nprobe = self._nprobe
+            self.scanned = index.nlist + index.ntotal * self._nprobe // index.nlist
 
     @classmethod
-    def open(cls, file: Path, *, shape: tuple[int, int], nprobe: int) -> "FaissIndex":
+    def open(cls, file: Path, *, shape: tuple[int, int], entry: IndexEntry) -> "FaissIndex":
         """Map the index in `file`, which must hold `shape` = (V, D).
 
         Raises:
@@ -82,16 +108,24 @@ class FaissIndex:
             raise CorruptBundle(
                 file, f"holds {index.ntotal} vectors of width {index.d}, expected {shape}"
             )
-        return cls(index, nprobe)
+        return cls(index, entry)
 
-    def retrieve(self, vector: Floats, k: int) -> Rows:
-        """Return the rows FAISS finds, best first; fewer than `k` where it finds fewer."""
-        k = min(k, self._index.ntotal)
-        if k < 1:
-            return np.empty(0, dtype=np.int64)
-        rows = self._index.search(vector[None, :], k)[1][0]
-        # An inverted-file search that runs out of candidates pads with -1.
-        return rows[rows >= 0] if rows[-1] < 0 else rows  # type: ignore[no-any-return] # faiss
+    def retrieve(self, vector: Floats, k: int, *, effort: int = 1) -> tuple[Rows, Floats]:
+        """Return what FAISS finds, best first; more `effort` is more cells of an inverted file."""
+        k = max(min(k, self._index.ntotal), 0)
+        scores, rows = np.empty(k, dtype=np.float32), np.empty(k, dtype=np.int64)
+        if k == 0:
+            return rows, scores
+        query = np.ascontiguousarray(vector, dtype=np.float32)
+        wider = None
+        if effort > 1 and self._quantizer is not None:
+            nprobe = min(effort * self._nprobe, self._index.nlist)
+            wider = faiss.SearchParametersIVF(nprobe=nprobe)  # type: ignore[call-arg] # its stub lacks it
+        # What `search` does, less its checks, which take as long as a small search.
+        self._index.search_c(1, swig_ptr(query), k, swig_ptr(scores), swig_ptr(rows), wider)
+        # A search that runs out of candidates pads with -1.
+        found = k if rows[-1] >= 0 else int(np.count_nonzero(rows >= 0))
+        return rows[:found], scores[:found]
 
     def cells_of(self, vectors: Floats) -> Rows:
         """Return the cell of the inverted file for each vector; one for all where there is none."""

@@ -29,9 +29,11 @@ class Snapshot:
         self.index = FaissIndex.open(
             bundle.index_file,
             shape=(bundle.manifest.videos, bundle.manifest.vector_dim),
-            nprobe=bundle.manifest.index.nprobe,
+            entry=bundle.manifest.index,
         )
         self.fuser = Fuser(bundle)
+        # Beside the list, for many at once.
+        self._video_ids = np.array(bundle.video_ids, dtype=object)
         self._rows = {video_id: row for row, video_id in enumerate(bundle.video_ids)}
         self._user_rows = {user_id: row for row, user_id in enumerate(bundle.user_ids)}
         # Worked out here, lest the first request pay for it.
@@ -64,6 +66,11 @@ class Snapshot:
     def video_id(self, row: VideoRow) -> VideoId:
         """Return the id of a trained video."""
         return VideoId(self.bundle.video_ids[row])
+
+    def video_ids(self, rows: Rows) -> list[VideoId]:
+        """Return the ids of trained videos in `rows: (N,)`."""
+        ids: list[VideoId] = self._video_ids[rows].tolist()
+        return ids
 
     def metadata(self, row: VideoRow) -> dict[str, Any]:
         """Return the metadata the bundle holds of a video."""

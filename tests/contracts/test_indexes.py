@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bundle.errors import CorruptBundle
+from models.bundle.manifest import IndexEntry
 from service.catalog.index import ExactIndex, FaissIndex, Floats, Index
 from tests.support.protocols import implementations
 
@@ -22,7 +23,8 @@ def exact(vectors: Floats, _: Path) -> Index:
 
 
 def flat(vectors: Floats, folder: Path) -> Index:
-    return opened(faiss.IndexFlatIP(vectors.shape[1]), vectors, folder, nprobe=0)
+    entry = IndexEntry("flat", 0, 1, 1.0)
+    return opened(faiss.IndexFlatIP(vectors.shape[1]), vectors, folder, entry)
 
 
 def inverted(vectors: Floats, folder: Path) -> Index:
@@ -33,14 +35,14 @@ def inverted(vectors: Floats, folder: Path) -> Index:
     )
     index.cp.min_points_per_centroid = 1
     index.train(vectors)
-    return opened(index, vectors, folder, nprobe=lists)
+    return opened(index, vectors, folder, IndexEntry(f"ivf{lists}", lists, 1, 1.0))
 
 
-def opened(index: Any, vectors: Floats, folder: Path, *, nprobe: int) -> Index:
+def opened(index: Any, vectors: Floats, folder: Path, entry: IndexEntry) -> Index:
     index.add(vectors)
     faiss.write_index(index, str(folder / "index.faiss"))
     shape = (vectors.shape[0], vectors.shape[1])
-    return FaissIndex.open(folder / "index.faiss", shape=shape, nprobe=nprobe)
+    return FaissIndex.open(folder / "index.faiss", shape=shape, entry=entry)
 
 
 BUILDERS: dict[type, list[Builder]] = {ExactIndex: [exact], FaissIndex: [flat, inverted]}
@@ -63,7 +65,7 @@ Build = Callable[[Floats], Index]
 @pytest.mark.parametrize("k", [0, 1, 5, 99])
 def test_it_never_returns_more_than_there_are(build: Build, k: int) -> None:
     vectors = np.eye(5, dtype=np.float32)
-    rows = build(vectors).retrieve(vectors[0], k)
+    rows = build(vectors).retrieve(vectors[0], k)[0]
     assert rows.dtype == np.int64
     assert len(set(rows.tolist())) == len(rows) == min(k, 5)
     assert set(rows.tolist()) <= set(range(5))
@@ -73,18 +75,18 @@ def test_the_best_comes_first(build: Build) -> None:
     vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
     index = build(vectors)
     for query in vectors[:20]:
-        rows = index.retrieve(query, 25)
+        rows = index.retrieve(query, 25)[0]
         assert rows.tolist() == np.argsort(-(vectors @ query), kind="stable")[:25].tolist()
 
 
 def test_every_video_can_be_found(build: Build) -> None:
     vectors = np.random.default_rng(1).normal(size=(200, 8)).astype(np.float32)
-    assert sorted(build(vectors).retrieve(vectors[0], 200).tolist()) == list(range(200))
+    assert sorted(build(vectors).retrieve(vectors[0], 200)[0].tolist()) == list(range(200))
 
 
 def test_a_zero_query_finds_as_many_as_any_other(build: Build) -> None:
     vectors = np.random.default_rng(2).normal(size=(50, 4)).astype(np.float32)
-    assert len(build(vectors).retrieve(np.zeros(4, np.float32), 10)) == 10
+    assert len(build(vectors).retrieve(np.zeros(4, np.float32), 10)[0]) == 10
 
 
 @settings(max_examples=50, deadline=None)
@@ -96,7 +98,7 @@ def test_the_exact_index_breaks_ties_by_row(rows: list[list[float]], k: int) -> 
     vectors = np.array(rows, np.float32)
     query = np.array([1.0, 0.5], np.float32)
     expected = sorted(range(len(rows)), key=lambda row: (-float(vectors[row] @ query), row))[:k]
-    assert ExactIndex(vectors).retrieve(query, k).tolist() == expected
+    assert ExactIndex(vectors).retrieve(query, k)[0].tolist() == expected
 
 
 @pytest.mark.parametrize("shape", [(9, 4), (10, 3)])
@@ -105,11 +107,11 @@ def test_an_index_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, 
     index.add(np.ones((10, 4), np.float32))
     faiss.write_index(index, str(tmp_path / "i"))
     with pytest.raises(CorruptBundle, match="10 vectors of width 4"):
-        FaissIndex.open(tmp_path / "i", shape=shape, nprobe=0)
+        FaissIndex.open(tmp_path / "i", shape=shape, entry=IndexEntry("flat", 0, 1, 1.0))
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"IxFI", b"\x00" * 100])
 def test_what_is_no_index_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "i").write_bytes(content)
     with pytest.raises(CorruptBundle):
-        FaissIndex.open(tmp_path / "i", shape=(1, 1), nprobe=0)
+        FaissIndex.open(tmp_path / "i", shape=(1, 1), entry=IndexEntry("flat", 0, 1, 1.0))

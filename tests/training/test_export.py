@@ -143,13 +143,17 @@ def test_a_large_catalog_gets_an_inverted_file_that_finds_nearly_all(
     users = rng.normal(size=(700, 16)).astype(np.float32)
     index, entry = build_index(videos, users)
     assert entry.kind.startswith("ivf")
-    assert 1 <= entry.nprobe <= int(entry.kind[3:]) * 2
+    assert 1 <= entry.nprobe <= int(entry.kind.removeprefix("ivf").removesuffix(",sq8"))
     assert entry.recall_at_20 >= 0.99
+    assert entry.curve[-1] == (entry.nprobe, entry.recall_at_20)
+    assert [recall for _, recall in entry.curve[:-1]] == [
+        recall for _, recall in entry.curve[:-1] if recall < 0.99
+    ]
     # Asked again by users that did not choose nprobe, after a trip through bytes.
     again: Any = faiss.deserialize_index(faiss.serialize_index(index))
     again.nprobe = entry.nprobe
     others = rng.normal(size=(300, 16)).astype(np.float32)
-    found = again.search(others, 20)[1]
+    found = again.search(others, 20 * entry.refine)[1]
     truth = np.argsort(-(others @ videos.T), axis=1)[:, :20]
     recall = np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)])
     assert recall >= 0.98
@@ -158,7 +162,7 @@ def test_a_large_catalog_gets_an_inverted_file_that_finds_nearly_all(
 def test_a_small_catalog_gets_the_exact_index() -> None:
     vectors = np.eye(5, dtype=np.float32)
     index, entry = build_index(vectors, vectors)
-    assert (entry.kind, entry.nprobe, entry.recall_at_20) == ("flat", 0, 1.0)
+    assert (entry.kind, entry.nprobe, entry.refine, entry.recall_at_20) == ("flat", 0, 1, 1.0)
     assert index.ntotal == 5
 
 

@@ -55,7 +55,7 @@ def content(videos: int = 3, **changed: Any) -> BundleContent:
             ),
             fusion_tensors={"mean": np.zeros(4, np.float32)},
             index=np.zeros(9, np.uint8),
-            index_entry=IndexEntry(kind="flat", nprobe=0, recall_at_20=1.0),
+            index_entry=IndexEntry(kind="flat", nprobe=0, refine=1, recall_at_20=1.0),
             seen_starts=np.array([0, 1]),
             seen_videos=np.array([0]),
             popularity=np.ones(videos, np.int64),

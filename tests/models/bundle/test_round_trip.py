@@ -35,7 +35,7 @@ def content(videos: int = 3, **changed: object) -> BundleContent:
         ),
         fusion_tensors={"mean": np.zeros(4, np.float32)},
         index=np.frombuffer(b"any bytes", dtype=np.uint8),
-        index_entry=IndexEntry(kind="flat", nprobe=0, recall_at_20=1.0),
+        index_entry=IndexEntry(kind="flat", nprobe=0, refine=1, recall_at_20=1.0),
         seen_starts=np.array([0, 2, 3]),
         seen_videos=np.array([0, 2, 1]),
         popularity=np.arange(videos),

@@ -3,6 +3,7 @@
 import faiss
 import numpy as np
 
+from models.bundle.manifest import IndexEntry
 from models.ids import VideoId
 from service.catalog.delta import DEAD_ROWS_KEPT, ROWS_UNSORTED, Delta, DeltaEdit
 from service.catalog.index import FaissIndex, Floats
@@ -21,7 +22,7 @@ def _index(generator: np.random.Generator) -> FaissIndex:
     ivf = faiss.index_factory(WIDTH, f"IVF{CELLS},Flat", faiss.METRIC_INNER_PRODUCT)
     ivf.train(trained)
     ivf.add(trained)
-    return FaissIndex(ivf, PROBED)
+    return FaissIndex(ivf, IndexEntry(f"ivf{CELLS}", PROBED, 1, 1.0))
 
 
 def _appended(delta: Delta, index: FaissIndex, vectors: Floats) -> Delta:
