@@ -6,13 +6,16 @@ written later, and one thread writes while others read.
 
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.catalog.index import Mask, Rows
+
+Doubles = NDArray[np.float64]
 
 FIRST_CAPACITY: Final = 256
 # No video has this code.
@@ -36,7 +39,10 @@ class Filter:
 
     def __bool__(self) -> bool:
         """Tell whether anything is asked."""
-        return any(getattr(self, field.name) not in {None, frozenset()} for field in fields(self))
+        return self != ANYTHING
+
+
+ANYTHING: Final = Filter()
 
 
 class Facets:
@@ -105,9 +111,9 @@ class Facets:
             mask &= published < wanted.published_before
         return mask
 
-    def expired(self, now: float, count: int) -> Mask:
-        """Return which of the first `count` rows have come to their end at `now`: (count,)."""
-        return self._expires[:count] <= now
+    def ends(self, count: int) -> Doubles:
+        """Return when the first `count` rows come to their end, Unix seconds or nan: (count,)."""
+        return self._expires[:count]
 
     def taken(self, places: Rows) -> "Facets":
         """Return the rows at `places`, which ascend, as facets of their own."""

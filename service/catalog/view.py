@@ -4,17 +4,20 @@ Knows which videos are live, where they are and what is near; nothing of who may
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
+from itertools import chain
 from itertools import count as counting
-from typing import Any, Final, Literal, NamedTuple
+from math import sqrt
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventlog.position import Position
 from models.ids import UserId, VideoId
+from service.catalog.bar import NO_ROWS, Bar
 from service.catalog.delta import NEVER
 from service.catalog.facets import Facets, Filter, moment_of
 from service.catalog.index import Doubles, Floats, Mask, Rows, UserRow, VideoRow, contenders
@@ -24,8 +27,13 @@ from service.errors import UnknownVideo
 
 # A single-precision inner product goes wrong by less than this share of the two lengths multiplied.
 FLOAT32_SLACK: Final = 1e-5
+T = TypeVar("T", np.bool_, np.float64)
 # So many rows are scored one by one faster than looked for among the others.
 FEW_ROWS: Final = 4096
+# Looking for more than this share of all rows is slower than scoring all of them.
+LARGEST_SHARE: Final = 0.5
+# So many times K are looked for beyond K where as many were seen.
+EXPECTED_SEEN: Final = 3
 # Rows in order of popularity are looked at in chunks of this size, doubled each time.
 FIRST_CHUNK: Final = 1024
 
@@ -78,16 +86,31 @@ class View:
         """Rows that must not be recommended: (V + count,)."""
         return np.concatenate([self.overlay.barred, self.overlay.delta.barred])
 
-    def barred(self, now: float) -> Mask:
-        """Return a mask of its own of rows not to recommend at `now`: (V + count,).
+    @cached_property
+    def _bar(self) -> Bar:
+        return Bar.of(self._barred)
 
-        Hidden, gone, or at their end.
-        """
-        barred = self._barred.copy()
+    def bar(self, now: float) -> Bar:
+        """Return which rows must not be recommended at `now`: hidden, gone, or at their end."""
+        if not self._perishable:
+            return self._bar
+        since, until, bar = self._ended
+        if not since <= now < until:
+            ends = self._spread(Facets.ends)
+            later = ends[ends > now]
+            bar = Bar.of(self._barred | (ends <= now))
+            # Of use until the next end; what others work out at the same time is as good.
+            self.__dict__["_ended"] = (now, float(later.min()) if len(later) else np.inf, bar)
+        return bar
+
+    @cached_property
+    def _ended(self) -> tuple[float, float, Bar]:
+        return np.inf, -np.inf, self._bar
+
+    @cached_property
+    def _perishable(self) -> bool:
         parts = (self.snapshot.facets, self.overlay.retold.facets, self.overlay.delta.facets)
-        if any(facets.perishable for facets in parts):
-            barred |= self._spread(lambda facets, count: facets.expired(now, count))
-        return barred
+        return any(facets.perishable for facets in parts)
 
     def matching(self, wanted: Filter) -> Mask:
         """Return which rows have metadata as `wanted`, as it stands now: (V + count,)."""
@@ -98,13 +121,14 @@ class View:
         """Which rows are those of live videos, hidden and ended ones too: (V + count,)."""
         return ~np.concatenate([self.overlay.blocked, self.overlay.delta.dead])
 
-    def _spread(self, ask: Callable[[Facets, int], Mask]) -> Mask:
-        """Return what `ask` says of all rows, from where the metadata of each stands."""
+    def _spread(self, ask: Callable[[Facets, int], NDArray[T]]) -> NDArray[T]:
+        """Return what `ask` says of all rows, from where the metadata of each stands: (R,)."""
         retold, delta = self.overlay.retold, self.overlay.delta
-        mask = ask(self.snapshot.facets, self.snapshot.manifest.videos)
+        trained = ask(self.snapshot.facets, self.snapshot.manifest.videos)
+        column = np.concatenate([trained, ask(delta.facets, delta.count)])
         # In order: of a row that was told of more than once, the last remains.
-        mask[self._retold_rows] = ask(retold.facets, retold.count)
-        return np.concatenate([mask, ask(delta.facets, delta.count)])
+        column[self._retold_rows] = ask(retold.facets, retold.count)
+        return column
 
     @cached_property
     def _retold_rows(self) -> Rows:
@@ -124,6 +148,12 @@ class View:
         """Return the id of the video in `row`."""
         offset = self.snapshot.manifest.videos
         return self.snapshot.video_id(row) if row < offset else self.overlay.delta.ids[row - offset]
+
+    def video_ids(self, rows: Rows) -> list[VideoId]:
+        """Return the ids of the videos in `rows: (N,)`."""
+        if not self.overlay.delta.count:
+            return self.snapshot.video_ids(rows)
+        return [self.video_id(VideoRow(row)) for row in rows.tolist()]
 
     def state(self, video_id: VideoId, now: float) -> Literal["live", "hidden", "expired"]:
         """Return whether a live video may be recommended at `now`.
@@ -152,6 +182,8 @@ class View:
     def vectors(self, rows: Rows) -> Floats:
         """Return the vectors of `rows: (N,)`: (N, D)."""
         offset = self.snapshot.manifest.videos
+        if not self.overlay.delta.count:
+            return np.asarray(self.snapshot.vectors[rows])
         found = np.empty((len(rows), self.snapshot.manifest.vector_dim), dtype=np.float32)
         arrived = rows >= offset
         found[~arrived] = self.snapshot.vectors[rows[~arrived]]
@@ -193,6 +225,8 @@ class View:
         The session is videos and weights, oldest first; it counts as the log would count it.
         """
         history = self.history(user_id)
+        if not history.recent and not session:
+            return self._no_experience
         newest_first = dict.fromkeys(reversed(history.recent))
         weights = {video_id: history.videos[video_id].weight for video_id in reversed(newest_first)}
         for video_id, weight in session:
@@ -203,6 +237,10 @@ class View:
         ids = tuple(video_id for _, video_id in known)
         return Experience(self.vectors(rows), np.array([weights[v] for v in ids]), ids)
 
+    @cached_property
+    def _no_experience(self) -> Experience:
+        return Experience(self.vectors(NO_ROWS), np.empty(0), ())
+
     def history(self, user_id: UserId | None) -> History:
         """Return what a user met since the bundle."""
         return NO_HISTORY if user_id is None else self.overlay.histories.get(user_id, NO_HISTORY)
@@ -210,96 +248,94 @@ class View:
     def seen_in_training(self, user_id: UserId | None) -> Rows:
         """Return the snapshot rows that a user met in training, ascending."""
         row = self._trained_row(user_id)
-        return np.empty(0, dtype=np.int64) if row is None else self.snapshot.seen(row)
+        return NO_ROWS if row is None else self.snapshot.seen(row)
 
-    def seen(self, user_id: UserId | None) -> set[VideoRow]:
-        """Return the rows a user has met, in training or since, as the rows stand now."""
-        rows: set[VideoRow] = set()
+    def seen(self, user_id: UserId | None) -> Rows:
+        """Return the rows a user has met, in training or since, as rows stand now; ascending."""
         met = self.seen_in_training(user_id)
-        if len(met):
-            rows.update(met.tolist())
-            # A replaced video lives in another row now; having seen it is a matter of its id.
-            replaced = (self.snapshot.video_id(row) for row in met[self.overlay.blocked[met]])
-            rows.update(row for row in map(self.row, replaced) if row is not None)
         history = self.history(user_id)
-        rows.update(row for row in map(self.row, history.videos) if row is not None)
-        return rows
+        moved = self.overlay.blocked[met]
+        if not history.videos and not moved.any():
+            return met
+        # A replaced video lives in another row now; having seen it is a matter of its id.
+        replaced = (self.snapshot.video_id(VideoRow(row)) for row in met[moved].tolist())
+        found = (self.row(video_id) for video_id in chain(replaced, history.videos))
+        since = np.array([row for row in found if row is not None], dtype=np.int64)
+        return np.union1d(met, since)
 
-    def retrieve(
-        self,
-        vector: Floats,
-        k: int,
-        *,
-        barred: Mask | None = None,
-        unwanted: AbstractSet[VideoRow] = frozenset(),
-    ) -> list[Candidate]:
-        """Return the `k` best rows neither `barred` nor `unwanted`, best first, ties by id.
+    def retrieve(self, vector: Floats, k: int, *, bar: Bar | None = None) -> list[Candidate]:
+        """Return the `k` best rows without a `bar`, best first, ties by id.
 
-        `barred: (V + count,)` are the hidden and dead rows, unless it is given and more than these.
+        Hidden and dead rows are barred unless a bar is given, which must hold these too.
         Scores are inner products with `vector: (D,)`; video vectors have unit length. The search is
         in single precision, whose last bits depend on what else is in the matrix; what comes near
         the cut is scored again in double precision, row by row, so that every replica gives the
         same list and the same numbers.
         """
+        bar = bar or self._bar
         if k < 1:
             return []
-        offset = self.snapshot.manifest.videos
-        barred = (self._barred if barred is None else barred).copy()
-        barred[np.fromiter(unwanted, dtype=np.int64, count=len(unwanted))] = True
-        if len(barred) - int(np.count_nonzero(barred)) <= FEW_ROWS:
-            rows = np.flatnonzero(~barred)
-            return self._ranked(rows, self.scores(rows, vector), k)
-        slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
-        base = self._retrieve_base(vector, k, barred[:offset], slack)
-        arrived = self._retrieve_delta(vector, k, barred[offset:], slack) + offset
-        rows = np.concatenate([base, arrived])
-        return self._ranked(rows, self.scores(rows, vector), k)
+        if bar.at_least_open <= FEW_ROWS:
+            return self._ranked(np.flatnonzero(~bar.mask()), vector, k)
+        slack = FLOAT32_SLACK * sqrt(vector @ vector)
+        rows = self._retrieve_base(vector, k, bar, slack)
+        if self.overlay.delta.count:
+            arrived = self._retrieve_delta(vector, k, bar, slack)
+            rows = np.concatenate([rows, arrived + self.snapshot.manifest.videos])
+        return self._ranked(rows, vector, k)
 
     def scores(self, rows: Rows, vector: Floats) -> Doubles:
         """Return the inner products of `rows: (N,)` with `vector: (D,)`: (N,)."""
         return products(self.vectors(rows), vector)
 
-    def _retrieve_base(self, vector: Floats, k: int, barred: Mask, slack: float) -> Rows:
+    def _retrieve_base(self, vector: Floats, k: int, bar: Bar, slack: float) -> Rows:
         """Return the `k` best snapshot rows that are not barred, and those within `slack` of them.
 
         Filtering after the search must not shorten the list, however much is barred: ask for more
         until enough is found, and look at every row where the index has no more to give.
         """
-        fetch = k + 1
-        while True:
-            found = self.snapshot.index.retrieve(vector, fetch)
-            kept = found[~barred[found]]
-            if len(found) < min(fetch, len(barred)):
-                scores = self.snapshot.vectors @ vector
-                scores[barred] = -np.inf
-                return contenders(scores, k, slack)
-            if fetch >= len(barred):
+        index, videos = self.snapshot.index, self.snapshot.manifest.videos
+        wanted, effort = index.refine * k + 1, 1
+        # What a user has seen is near them: a little more at once is cheaper than another search.
+        fetch = wanted + min(len(bar.rows), EXPECTED_SEEN * k)
+        while effort * index.scanned < LARGEST_SHARE * videos or effort == 1:
+            found, scores = index.retrieve(vector, fetch, effort=effort)
+            open_ = ~bar.bars(found)
+            kept, scores = found[open_], scores[open_]
+            if len(found) < min(fetch, videos):
+                effort *= 4
+                continue
+            if index.refine > 1 and (len(kept) >= wanted or fetch >= videos):
+                return kept[contenders(self.snapshot.vectors[kept] @ vector, k, slack)]
+            if len(kept) > k and scores[-1] < scores[k - 1] - slack:
+                near: Rows = kept[scores >= scores[k - 1] - slack]
+                return near
+            if fetch >= videos:
                 return kept
-            if len(kept) > k:
-                scores = self.snapshot.vectors[kept] @ vector
-                if scores[-1] < scores[k - 1] - slack:
-                    return kept
-            fetch = max(4 * fetch, k + 2 * (len(found) - len(kept)))
+            fetch = max(4 * fetch, wanted + 2 * (len(found) - len(kept)))
+        scores = self.snapshot.vectors @ vector
+        scores[bar.mask()[:videos]] = -np.inf
+        return contenders(scores, k, slack)
 
-    def _retrieve_delta(self, vector: Floats, k: int, barred: Mask, slack: float) -> Rows:
+    def _retrieve_delta(self, vector: Floats, k: int, bar: Bar, slack: float) -> Rows:
         """Return the places of the `k` best arrivals, and those within `slack` of them.
 
         Where the index of the snapshot looks into some cells, arrivals of these cells are looked
         at. That is a matter of vectors alone, not of when this replica learnt of them.
         """
-        delta = self.overlay.delta
+        delta, videos = self.overlay.delta, self.snapshot.manifest.videos
         probed = self.snapshot.index.probed_cells(vector)
         if probed is not None:
             places = delta.within(probed)
-            places = places[~barred[places]]
+            places = places[~bar.bars(places + videos)]
             if len(places) >= k:
                 return places[contenders(delta.vectors[places] @ vector, k, slack)]
         scores = delta.vectors[: delta.count] @ vector
-        scores[barred] = -np.inf
+        scores[bar.bars(np.arange(videos, self.rows))] = -np.inf
         return contenders(scores, k, slack)
 
-    def nearest(self, video_id: VideoId, k: int, *, barred: Mask | None = None) -> list[Candidate]:
-        """Return the `k` videos of largest cosine with a live video, itself and `barred` left out.
+    def nearest(self, video_id: VideoId, k: int, *, bar: Bar | None = None) -> list[Candidate]:
+        """Return the `k` videos of largest cosine with a live video, it and barred ones left out.
 
         Raises:
             UnknownVideo: there is no such live video.
@@ -308,7 +344,7 @@ class View:
         if row is None:
             raise UnknownVideo(video_id)
         vector = self.vectors(np.array([row]))[0]
-        return self.retrieve(vector, k, barred=barred, unwanted={row})
+        return self.retrieve(vector, k, bar=(bar or self._bar).and_rows(np.array([row])))
 
     def by_popularity(self, barred: Mask | None = None) -> Iterator[tuple[VideoRow, int]]:
         """Yield rows that are not `barred` and how many users met them and were not put off.
@@ -381,12 +417,14 @@ class View:
         shown = np.flatnonzero(~delta.dead & (delta.moments[: delta.count] > NEVER))
         return shown[np.argsort(-delta.ordinals[shown], kind="stable")]
 
-    def _ranked(self, rows: Rows, scores: Doubles, k: int) -> list[Candidate]:
-        """Return the `k` best of `rows` by `scores`, both (N,), ties by id."""
-        best = contenders(scores, k, slack=0)
-        pairs = zip(rows[best].tolist(), scores[best].tolist(), strict=True)
-        found = [Candidate(VideoRow(row), self.video_id(VideoRow(row)), s) for row, s in pairs]
-        return sorted(found, key=lambda candidate: (-candidate.score, candidate.video_id))[:k]
+    def _ranked(self, rows: Rows, vector: Floats, k: int) -> list[Candidate]:
+        """Return the `k` best of `rows: (N,)` by exact score, ties by id."""
+        scores = self.scores(rows, vector)
+        if len(rows) > 2 * k:
+            best = contenders(scores, k, slack=0)
+            rows, scores = rows[best], scores[best]
+        ranked = sorted(zip((-scores).tolist(), self.video_ids(rows), rows.tolist(), strict=True))
+        return [Candidate(VideoRow(row), name, -score) for score, name, row in ranked[:k]]
 
 
 def products(rows: Floats, vectors: Floats) -> Doubles:

@@ -117,7 +117,7 @@ def _watched(view: View, request: Request) -> Rows:
     weights = {**dict.fromkeys(trained, 1.0), **weights}
     rows = [view.row(video_id) for video_id, weight in weights.items() if weight > 0]
     watched = np.array(sorted({row for row in rows if row is not None}), dtype=np.int64)
-    return watched[~view.barred(request.now)[watched]]
+    return watched[~view.bar(request.now).bars(watched)]
 
 
 def _trained_rows(view: View, request: Request) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from models.ids import VideoId
+from service.catalog.bar import Bar
 from service.catalog.index import Floats, Mask, Rows, VideoRow
 from service.catalog.view import View
 from service.recommend.recommendation import Recommendation
@@ -22,7 +23,7 @@ LOOKED_AT: Final = 1000
 
 
 def with_fresh(
-    view: View, request: Request, vector: Floats | None, barred: Mask, best: list[Recommendation]
+    view: View, request: Request, vector: Floats | None, barred: Bar, best: list[Recommendation]
 ) -> list[Recommendation]:
     """Return `best` with as many arrivals in it as are promised, if there are so many.
 
@@ -39,7 +40,7 @@ def with_fresh(
     if missing < 1:
         return best
     known = {one.video_id for one in best}
-    drawn = _drawn(view, exploring, barred, rng)
+    drawn = _drawn(view, exploring, barred.mask(), rng)
     others = (v for v in drawn if v not in known and request.unshown(v))
     fresh = _suiting(view, vector, list(islice(others, DRAWN_EACH * missing)), missing)
     kept = _without_last(view, best, len(best) + len(fresh) - request.k)

@@ -26,7 +26,7 @@ def recommend_trending(
     view: View, wanted: Wanted, window: Window, weights: Mapping[Kind, float]
 ) -> list[Recommendation]:
     """Return what found most users within the window, then what is popular, then what is fresh."""
-    barred = bar(view, wanted)
+    barred = bar(view, wanted).mask()
     scores = view.overlay.trends.scores(wanted.now, SECONDS[window], weights)
     trending = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
     rows = ((view.row(video_id), video_id, score) for video_id, score in trending)
@@ -41,7 +41,7 @@ def recommend_trending(
 
 def recommend_fresh(view: View, wanted: Wanted) -> list[Recommendation]:
     """Return what arrived since the bundle, the latest first; scores are who liked it."""
-    rows = view.arrivals(bar(view, wanted))[: wanted.k]
+    rows = view.arrivals(bar(view, wanted).mask())[: wanted.k]
     ids = [view.video_id(VideoRow(row)) for row in rows.tolist()]
     gained = view.overlay.gained
     return [Recommendation(v, float(gained.get(v, 0)), "fresh") for v in ids]

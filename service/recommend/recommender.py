@@ -1,12 +1,13 @@
 """Answers with videos: for a user, or like a video. Knows one view; nothing of HTTP or logs."""
 
-from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
-from models.ids import VideoId
+from models.ids import UserId, VideoId
+from service.catalog.bar import Bar
 from service.catalog.facets import Filter
-from service.catalog.index import Floats, Mask
+from service.catalog.index import Floats
 from service.catalog.representing import fold_in
 from service.catalog.view import Candidate, View
 from service.recommend.diversity import diversified, pool_size
@@ -14,6 +15,11 @@ from service.recommend.exploring import with_fresh
 from service.recommend.fallback import popular_then_fresh
 from service.recommend.recommendation import Recommendation, Source
 from service.recommend.request import Request, Wanted
+
+# A list is quick if it is not longer, a search scores no more rows, and no more was met of late.
+QUICK_K: Final = 100
+QUICK_ROWS: Final = 20_000
+QUICK_HISTORY: Final = 300
 
 
 def recommend(view: View, request: Request) -> list[Recommendation]:
@@ -36,7 +42,7 @@ def recommend_similar(view: View, video_id: VideoId, wanted: Wanted) -> list[Rec
     Raises:
         UnknownVideo: there is no such live video.
     """
-    return _named(view.nearest(video_id, wanted.k, barred=bar(view, wanted)), "similar")
+    return _named(view.nearest(video_id, wanted.k, bar=bar(view, wanted)), "similar")
 
 
 def represent(view: View, request: Request) -> Floats | None:
@@ -45,8 +51,8 @@ def represent(view: View, request: Request) -> Floats | None:
     None of a user who was not trained and has met nothing that says anything.
     """
     trained = view.user_vector(request.user_id)
-    met = view.experience(request.user_id, request.session)
     interactions = view.trained_interactions(request.user_id)
+    met = view.experience(request.user_id, request.session)
     if not len(met.weights):
         return trained if interactions else None
     return fold_in(
@@ -59,17 +65,19 @@ def represent(view: View, request: Request) -> Floats | None:
 
 
 def retrieve(
-    view: View, request: Request, vector: Floats | None, barred: Mask
+    view: View, request: Request, vector: Floats | None, barred: Bar
 ) -> list[Recommendation]:
     """Return the best videos that are not `barred` and were on no former page, best first."""
     wanted = pool_size(request.k, request.diversity)
     if vector is None:
-        found = popular_then_fresh(view, barred, wanted, unshown=request.unshown)
+        found = popular_then_fresh(view, barred.mask(), wanted, unshown=request.unshown)
         return [Recommendation(*item) for item in found]
-    candidates = view.retrieve(vector, wanted + len(request.shown), barred=barred)
+    candidates = view.retrieve(vector, wanted + len(request.shown), bar=barred)
     trained = view.trained_interactions(request.user_id)
     named = _named(candidates, "personal" if trained else "fold_in")
-    return [one for one in named if request.unshown(one.video_id)][:wanted]
+    if request.shown:
+        named = [one for one in named if request.unshown(one.video_id)]
+    return named[:wanted]
 
 
 def rank(view: View, request: Request, pool: list[Recommendation]) -> list[Recommendation]:
@@ -82,26 +90,35 @@ def rank(view: View, request: Request, pool: list[Recommendation]) -> list[Recom
     return [pool[place] for place in chosen]
 
 
-def bar(view: View, wanted: Wanted) -> Mask:
+def bar(view: View, wanted: Wanted) -> Bar:
     """Return which rows must not be in the list: hidden, ended, seen, excluded, not as asked."""
-    barred = view.barred(wanted.now)
-    unwanted = view.seen(wanted.seen_by)
-    unwanted.update(row for row in map(view.row, wanted.exclude) if row is not None)
-    barred[np.fromiter(unwanted, dtype=np.int64, count=len(unwanted))] = True
-    if wanted.matching:
-        barred |= ~view.matching(wanted.matching)
+    return _bar(view, wanted, wanted.seen_by, wanted.exclude)
+
+
+def bar_for_user(view: View, request: Request) -> Bar:
+    """Return the same for a user, who has also seen what is in the session."""
+    met = (video_id for video_id, _ in request.session)
+    barred = _bar(view, request, request.user_id, request.exclude.union(met))
+    if request.exclude_own and request.user_id is not None:
+        barred = barred.and_mask(view.matching(Filter(uploader=request.user_id)))
     return barred
 
 
-def bar_for_user(view: View, request: Request) -> Mask:
-    """Return the same for a user, who has also seen what is in the session."""
-    met = frozenset(video_id for video_id, _ in request.session)
-    seen_by, exclude = request.user_id, request.exclude | met
-    barred = bar(view, replace(request, seen_by=seen_by, exclude=exclude))
-    if request.exclude_own and request.user_id is not None:
-        barred |= view.matching(Filter(uploader=request.user_id))
+def _bar(view: View, wanted: Wanted, seen_by: UserId | None, exclude: frozenset[VideoId]) -> Bar:
+    barred = view.bar(wanted.now).and_rows(view.seen(seen_by))
+    if exclude:
+        rows = (view.row(video_id) for video_id in exclude)
+        barred = barred.and_rows(np.array([row for row in rows if row is not None], dtype=np.int64))
+    if wanted.matching:
+        barred = barred.and_mask(~view.matching(wanted.matching))
     return barred
 
 
 def _named(candidates: list[Candidate], source: Source) -> list[Recommendation]:
-    return [Recommendation(found.video_id, found.score, source) for found in candidates]
+    return [Recommendation(video_id, score, source) for _, video_id, score in candidates]
+
+
+def is_quick(view: View, user_id: UserId, k: int) -> bool:
+    """Tell whether a list for this user is a matter of tenths of a millisecond."""
+    few = view.snapshot.index.scanned <= QUICK_ROWS
+    return few and k <= QUICK_K and len(view.history(user_id).videos) <= QUICK_HISTORY

@@ -180,8 +180,11 @@ def test_an_expired_video_is_in_no_list_and_is_there_until_then(snapshot: Snapsh
     """Case 20."""
     view = Told(snapshot, [("tell", "video-00000", {"expires_at": MOMENTS[1]})]).view
     row = VideoRow(0)
-    assert not view.barred(NOW - 1)[row]
-    assert view.barred(NOW)[row]
+    assert not view.bar(NOW - 1).mask()[row]
+    assert view.bar(NOW).mask()[row]
+    # What one moment has been answered says nothing of an earlier one, or of a later one.
+    assert not view.bar(NOW - 1).mask()[row]
+    assert view.bar(NOW + 1).mask()[row]
 
 
 # Over HTTP.
