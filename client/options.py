@@ -59,6 +59,7 @@ class UserOptions(ListOptions, total=False):
     seed: int
     cursor: str
     explain: bool
+    paged: bool
 
 
 class Asked(UserOptions, total=False):

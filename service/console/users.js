@@ -92,7 +92,7 @@ export function userView() {
   /** Ask for the list, with `more` than the options say. */
   async function page(more = {}) {
     const { id, query, signal } = now;
-    const answer = await get(PATH(id), { query: { ...asked(query), explain: "true", ...more }, signal });
+    const answer = await get(PATH(id), { query: { ...asked(query), explain: "true", paged: "true", ...more }, signal });
     servedFrom(answer);
     cursor = answer.data.next_cursor;
     further.button.hidden = cursor === null;
