@@ -19,7 +19,13 @@ from starlette.exceptions import HTTPException
 
 from models.ids import fault_in_id
 from models.modality import Modality
-from service.api.encoded import MAX_CHARACTERS, MAX_WIDTH, DType, decode_row
+from service.api.encoded import (
+    MAX_CHARACTERS,
+    MAX_WIDTH,
+    DType,
+    unchecked_row,
+    within_float32,
+)
 from service.api.problems import describe_faults, list_faults
 from service.api.schemas import (
     MAX_BATCH,
@@ -155,8 +161,8 @@ def _plain(videos: Sequence[tuple[str, _Video]]) -> list[SentVideo]:
         for video_id, video in videos
     ]
     numbers = np.frombuffer(b"".join(raw for one in sent for raw in one.features.values()), "<f4")
-    if max(numbers.max(), -numbers.min()) > LARGEST_PLAIN:
-        raise ValueError("a number is near the end of float32")
+    if not within_float32(numbers, LARGEST_PLAIN):
+        raise ValueError("a number is near the end of float32, or encoded and not finite")
     return sent
 
 
@@ -179,7 +185,7 @@ def _sent(video_id: str, video: VideoBody) -> SentVideo:
 
 def _packed(row: Sequence[float] | _Encoded) -> bytes:
     if isinstance(row, _Encoded):
-        return decode_row(row.dtype, row.data).tobytes()
+        return unchecked_row(row.dtype, row.data)
     return struct.pack(f"<{len(row)}f", *row)
 
 

@@ -5,7 +5,7 @@ Knows bytes and float32; nothing of bundles or bodies.
 
 import binascii
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ MAX_WIDTH: Final = 16_384
 # Of the longest row of float32.
 MAX_CHARACTERS: Final = -(-MAX_WIDTH * 4 // 3) * 4
 STORED: Final = np.dtype("<f4")
-SENT: Final[Mapping[DType, np.dtype[Any]]] = {"float32": STORED, "float16": np.dtype("<f2")}
+HALF: Final = np.dtype("<f2")
+SIZES: Final[Mapping[DType, int]] = {"float32": 4, "float16": 2}
 
 
 def decode_row(dtype: DType, data: str) -> NDArray[np.float32]:
@@ -25,22 +26,31 @@ def decode_row(dtype: DType, data: str) -> NDArray[np.float32]:
     Raises:
         ValueError: says what was expected and what came.
     """
-    raw, sent = _decoded(data), SENT[dtype]
-    if not raw or len(raw) % sent.itemsize:
-        raise ValueError(
-            f"expected {dtype} numbers of {sent.itemsize} bytes each, got {len(raw)} bytes"
-        )
-    # A NaN that signals is answered, not warned of.
-    with np.errstate(invalid="ignore"):
-        numbers: NDArray[np.float32] = np.frombuffer(raw, sent).astype(STORED, copy=False)
-        if len(numbers) > MAX_WIDTH:
-            raise ValueError(f"expected at most {MAX_WIDTH} numbers, got {len(numbers)}")
+    numbers = np.frombuffer(unchecked_row(dtype, data), STORED)
+    if not within_float32(numbers):
         # What is not a number is not within either.
-        fits = np.abs(numbers) <= LARGEST_FLOAT32
-    if not fits.all():
-        place = int(np.argmin(fits))
+        place = int(np.argmin(np.abs(numbers) <= LARGEST_FLOAT32))
         raise ValueError(_misfit(dtype, place, float(numbers[place])))
     return numbers
+
+
+def unchecked_row(dtype: DType, data: str) -> bytes:
+    """Return the same as float32 bytes, whatever the numbers are: to be checked many at once.
+
+    Raises:
+        ValueError: it is no row of numbers.
+    """
+    raw, size = _decoded(data), SIZES[dtype]
+    if not raw or len(raw) % size:
+        raise ValueError(f"expected {dtype} numbers of {size} bytes each, got {len(raw)} bytes")
+    if len(raw) > size * MAX_WIDTH:
+        raise ValueError(f"expected at most {MAX_WIDTH} numbers, got {len(raw) // size}")
+    return raw if dtype == "float32" else np.frombuffer(raw, HALF).astype(STORED).tobytes()
+
+
+def within_float32(numbers: NDArray[np.float32], largest: float = LARGEST_FLOAT32) -> bool:
+    """Say if all are finite and within ±`largest`."""
+    return bool(np.abs(numbers).max() <= largest)
 
 
 def _decoded(data: str) -> bytes:
