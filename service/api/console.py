@@ -1,6 +1,7 @@
 """The console's files, read once. Knows types and caching; nothing of what the page asks."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,24 +33,27 @@ class StaticFile(NamedTuple):
 
 
 def console_router() -> APIRouter:
-    """Return the routes of the page and of what it is made of."""
-    files = {file.name: _read(file) for file in FOLDER.iterdir() if file.suffix in TYPES}
-    page = files.pop(PAGE)
+    """Return the routes of the page and of what it is made of; it is read when first asked for."""
+    files = cache(_read_all)
     router = APIRouter(include_in_schema=False)
 
     @router.get("/console")
     async def get_console(request: Request) -> Response:
         """Return the page."""
-        return _answer(page, request)
+        return _answer(files()[PAGE], request)
 
     @router.get("/console/{name}")
     async def get_console_file(name: str, request: Request) -> Response:
         """Return a file of the page."""
-        if name not in files:
+        if name == PAGE or name not in files():
             raise HTTPException(404, f"the console has no file {name[:80]!r}")
-        return _answer(files[name], request)
+        return _answer(files()[name], request)
 
     return router
+
+
+def _read_all() -> dict[str, StaticFile]:
+    return {file.name: _read(file) for file in FOLDER.iterdir() if file.suffix in TYPES}
 
 
 def _read(file: Path) -> StaticFile:
