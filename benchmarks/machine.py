@@ -3,6 +3,7 @@
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("torch", "faiss-cpu", "fastapi", "uvicorn", "numpy")
@@ -16,3 +17,9 @@ def machine() -> str:
     return (
         f"{busy}, {platform.machine()}, {threads}, Python {platform.python_version()}, {packages}"
     )
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has used of the cores, all of its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

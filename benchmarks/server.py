@@ -24,9 +24,11 @@ class Client:
         self.port, self.pid, self.ready_after = port, pid, ready_after
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """Send one request and read the whole answer: (status, body)."""
-        headers = {"content-type": "application/json"} if body else {}
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json"
+    ) -> tuple[int, bytes]:
+        """Send one request, its body of this `kind`, and read the whole answer: (status, body)."""
+        headers = {"content-type": kind} if body else {}
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
         return answer.status, answer.read()
