@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from client import Client
 from tests.support.bundles import write_small_bundle
 from tests.support.server import REPOSITORY, Process, eventually, features, serving
 
@@ -102,25 +103,21 @@ def test_every_new_video_shows_at_once_under_load_and_after_kill_9(
 ) -> None:
     """Cases 39 and 40."""
     names = [f"new-{number}" for number in range(200)]
-    with serving(*arguments(trained, tmp_path)) as process, client(process) as http:
+    with serving(*arguments(trained, tmp_path)) as process, Client(process.url) as reco:
         when_ready(process)
         with Readers(process.url) as readers:
             for seed, name in enumerate(names):
-                body = {"features": features(seed)}
-                assert http.put(f"/v1/videos/{name}", json=body).status_code == 201
-                response = http.get(f"/v1/videos/{name}/similar?k=5")
-                assert response.status_code == 200
-                assert len(response.json()["recommendations"]) == 5
+                reco.put_video(name, features(seed))
+                assert len(reco.similar(name, k=5).recommendations) == 5
         assert not readers.faults
         assert readers.answers > 100
-        before = http.get("/v1/videos/new-7/similar").json()["recommendations"]
+        before = reco.similar("new-7").recommendations
         assert process.signal(signal.SIGKILL) == -signal.SIGKILL
-    with serving(*arguments(trained, tmp_path)) as process, client(process) as http:
+    with serving(*arguments(trained, tmp_path)) as process, Client(process.url) as reco:
         when_ready(process)
-        assert http.get("/v1/model").json()["videos"] == 260
-        for name in names:
-            assert http.get(f"/v1/videos/{name}").status_code == 200
-        assert http.get("/v1/videos/new-7/similar").json()["recommendations"] == before
+        assert reco.model().videos == 260
+        assert [reco.video(name).state for name in names] == ["live"] * 200
+        assert reco.similar("new-7").recommendations == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
