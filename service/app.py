@@ -1,5 +1,6 @@
 """The composition root of the service: everything is wired here and handed down."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
 from service.catalog.store import Catalog
 from service.keys import Keyring
+from service.loop_lag import watch_loop
 from service.settings import Settings
 from service.telemetry import KINDS, Kind, Telemetry
 
@@ -60,9 +62,11 @@ def create_app(settings: Settings) -> FastAPI:
             settings, catalog, follower, event_log, telemetry, workers, time.time
         )
         follower.start()
+        watching = asyncio.create_task(watch_loop(telemetry.loop_lag))
         try:
             yield
         finally:
+            watching.cancel()
             await follower.stop()
             workers.shutdown(wait=True)
             await event_log.close()

@@ -33,6 +33,9 @@ REFUSALS: Final = (
     "line slow",
 )
 
+# A bound at 2 ms: nothing should keep the event loop for longer.
+LAGS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
 SOURCES: Final = ("personal", "fold_in", "similar", "trending", "popular", "fresh")
 
 
@@ -68,6 +71,12 @@ class Telemetry:
             "reco_requests_refused",
             "Requests that no route saw, by reason.",
             ["reason"],
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            "reco_event_loop_lag_seconds",
+            "How late the event loop came to what was due, looked at 20 times a second.",
+            buckets=LAGS,
             registry=registry,
         )
         self.recommendations = Counter(

@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.telemetry import Telemetry
@@ -35,6 +36,7 @@ class RequestMetrics:
         """Wrap `app`."""
         self._app = app
         self._telemetry = telemetry
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Observe one request."""
@@ -58,6 +60,15 @@ class RequestMetrics:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._telemetry.requests.labels(route, method, status).inc()
-            seconds = time.perf_counter() - started
-            self._telemetry.request_seconds.labels(route, method).observe(seconds)
+            counter, histogram = self._of(route, method, status)
+            counter.inc()
+            histogram.observe(time.perf_counter() - started)
+
+    def _of(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+        """Return the series of a kind of request; looking them up takes longer than counting."""
+        known = self._series.get((route, method, status))
+        if known is None:
+            counter = self._telemetry.requests.labels(route, method, status)
+            histogram = self._telemetry.request_seconds.labels(route, method)
+            known = self._series[route, method, status] = counter, histogram
+        return known

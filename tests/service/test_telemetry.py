@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def test_every_metric_is_there_before_its_first_event() -> None:
         "reco_fusion_seconds_count",
     ):
         assert value(name) == 0
+
+
+def test_a_loop_that_is_kept_is_late(api: Api) -> None:
+    def lags_above(bound: str) -> float:
+        name = "reco_event_loop_lag_seconds"
+        return api.metric(f"{name}_count") - api.metric(f"{name}_bucket", le=bound)
+
+    before = lags_above("0.1")
+    api.on_loop(lambda: time.sleep(0.4))
+    eventually(lambda: lags_above("0.1") > before)
 
 
 def test_recommendations_are_counted_by_source(api: Api) -> None:

@@ -186,6 +186,10 @@ class Api:
         places: list[dict[str, Any]] = response.json()["recommendations"]
         return places
 
+    def on_loop(self, call: Callable[[], object]) -> None:
+        """Let the event loop do `call` when it comes to it."""
+        self._loop.call_soon_threadsafe(call)
+
     def _wait(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
 
