@@ -52,3 +52,13 @@ def place_of(position: Position) -> Place:
     if found is None:
         raise ValueError(f"{position[:80]!r} is no position")
     return Place(found[1], int(found[2]))
+
+
+def distance(after: Position, upto: Position) -> int:
+    """Return how many events there are behind `after` up to `upto`, 0 if `after` is beyond.
+
+    Of two logs, or two lives of one, all up to `upto` count.
+    """
+    first, last = place_of(after), place_of(upto)
+    start = first.number if first.epoch == last.epoch else 0
+    return max(0, last.number - start)

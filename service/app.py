@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI
@@ -26,6 +26,7 @@ from service.api.protection.room import Room
 from service.api.schemas import Problem
 from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
+from service.catalog.lagging import watch_lag
 from service.catalog.loading import Loader
 from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
@@ -62,11 +63,16 @@ def create_app(settings: Settings) -> FastAPI:
             settings, catalog, follower, event_log, telemetry, workers, time.time
         )
         follower.start()
-        watching = asyncio.create_task(watch_loop(telemetry.loop_lag))
+        watching = asyncio.gather(
+            watch_loop(telemetry.loop_lag),
+            watch_lag(catalog, event_log, telemetry.catalog, clock=time.time),
+        )
         try:
             yield
         finally:
             watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
             await follower.stop()
             workers.shutdown(wait=True)
             await event_log.close()

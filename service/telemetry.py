@@ -13,10 +13,11 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
-    Info,
     PlatformCollector,
     ProcessCollector,
 )
+
+from service.measures.catalog import CatalogMetrics
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -87,16 +88,7 @@ class Telemetry:
             "Videos recommended that the bundle had never met.",
             registry=registry,
         )
-        self.index_videos = Gauge(
-            "reco_index_videos", "Videos that are live now, hidden ones too.", registry=registry
-        )
-        self.arrivals = Gauge(
-            "reco_index_arrivals", "Rows that arrivals take beside the bundle's.", registry=registry
-        )
-        self.bundle_info = Info("reco_bundle", "The bundle that is served.", registry=registry)
-        self.bundle_refusals = Counter(
-            "reco_bundle_refusals", "Bundles that failed verification.", registry=registry
-        )
+        self.catalog = CatalogMetrics(registry)
         self.ingest_to_visible = Histogram(
             "reco_ingest_to_visible_seconds",
             "Time from receiving a video to its being recommendable in this process.",
@@ -136,12 +128,6 @@ class Telemetry:
         ):
             for value in values:
                 metric.labels(value)
-
-    def observe_catalog(self, *, bundle_id: str, live_videos: int, arrivals: int) -> None:
-        """Record what is served now."""
-        self.bundle_info.info({"bundle_id": bundle_id})
-        self.index_videos.set(live_videos)
-        self.arrivals.set(arrivals)
 
     def count_recommendations(self, sources: Iterable[str], *, arrivals: int) -> None:
         """Count the videos of one answer by their source, and how many of them are `arrivals`."""

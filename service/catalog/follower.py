@@ -130,6 +130,7 @@ class Follower:
                 return view
             view, arrived = await self._in_publisher(self._replay.apply, view, entries)
             await self._show(view)
+            self._telemetry.catalog.applied.observe(len(entries))
             now = self._clock()
             for recorded_at in arrived:
                 # Another process wrote it, by a clock that may be ahead of ours.

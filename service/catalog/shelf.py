@@ -67,7 +67,7 @@ class Shelf:
     def refuse(self, bundle_id: str, error: BundleError) -> None:
         """Take note that a bundle cannot be used as it is."""
         self._refused[bundle_id] = (_stamp(self._root / bundle_id), error)
-        self._telemetry.bundle_refusals.inc()
+        self._telemetry.catalog.refusals.inc()
         # A fact, not a bug: the fault says all, a traceback would say nothing more.
         log.error("bundle refused", bundle_id=bundle_id, fault=str(error))
 

@@ -67,31 +67,49 @@ class Catalog:
 
     def show(self, view: View, *, caught_up: bool = True) -> None:
         """Answer from `view` from now on; `caught_up` tells if it has read the log at all."""
+        if self._view is None or self._view.snapshot is not view.snapshot:
+            self._tell_bundle(view)
         self._view = view
         if caught_up:
             self._caught_up = True
-        self._telemetry.observe_catalog(
-            bundle_id=view.bundle_id,
-            live_videos=view.live_videos,
-            arrivals=view.overlay.delta.count,
+        self._telemetry.catalog.observe_view(
+            live_videos=view.live_videos, rows=view.rows, arrivals=view.overlay.delta.count
         )
-        self._tell_readiness()
+        self._tell_state()
 
     def note_log(self, fault: str) -> None:
         """Take note of what is wrong with reading the log; "" for nothing."""
         self._log_fault = fault
+        self._tell_state()
 
     def note_bundle(self, fault: str) -> None:
         """Take note of what is wrong with the bundle that should be served; "" for nothing."""
         self._bundle_fault = fault
+        self._tell_state()
 
     def note_loss(self, loss: str) -> None:
         """Take note of what events are gone that the view has not read; "" for none."""
         self._loss = loss
-        self._tell_readiness()
+        self._tell_state()
 
-    def _tell_readiness(self) -> None:
+    def _tell_bundle(self, view: View) -> None:
+        manifest = view.snapshot.manifest
+        self._telemetry.catalog.observe_bundle(
+            view.bundle_id,
+            created_at=manifest.created_at,
+            metrics=manifest.metrics,
+            index_recall=manifest.index.recall_at_20,
+        )
+
+    def _tell_state(self) -> None:
         self._telemetry.ready.set(0 if self.unready else 1)
+        self._telemetry.catalog.observe_faults(
+            {
+                "bundle": bool(self._bundle_fault),
+                "event log": bool(self._log_fault) or not self._caught_up,
+                "events lost": bool(self._loss),
+            }
+        )
 
     def _reasons(self) -> str:
         return "; ".join(filter(None, (self._bundle_fault, self._log_fault)))
