@@ -16,6 +16,7 @@ from service.api.dependencies import Services, refuse_stray_query
 from service.api.describing import complete
 from service.api.express import Express
 from service.api.middleware import EncodedPath, RequestMetrics
+from service.api.observing import Observer
 from service.api.problems import add_problem_handlers
 from service.api.protection.access import Access
 from service.api.protection.admission import Admission
@@ -59,8 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
             bundle_poll=settings.bundle_poll_seconds,
         )
         workers = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="worker")
+        observer = Observer(telemetry, share=settings.inspected_share)
         app.state.services = Services(
-            settings, catalog, follower, event_log, telemetry, workers, time.time
+            settings, catalog, follower, event_log, telemetry, observer, workers, time.time
         )
         follower.start()
         watching = asyncio.gather(
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await watching
             await follower.stop()
             workers.shutdown(wait=True)
+            observer.close()
             await event_log.close()
 
     documented = settings.docs == "on"

@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     worker_threads: int = Field(
         2, ge=1, le=64, description="Threads that search and fuse beside the event loop."
     )
+    inspected_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of users' lists, at most, that are compared with exact search beside "
+        "the serving; a fiftieth of a core at most. 0 for none.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )

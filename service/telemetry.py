@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from collections import Counter as CountedBy
-from collections.abc import Iterable
+import time
 from typing import Final, Literal
 
 import structlog
@@ -18,6 +17,7 @@ from prometheus_client import (
 )
 
 from service.measures.catalog import CatalogMetrics
+from service.measures.lists import InspectionMetrics, ListMetrics
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -36,8 +36,6 @@ REFUSALS: Final = (
 
 # A bound at 2 ms: nothing should keep the event loop for longer.
 LAGS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-
-SOURCES: Final = ("personal", "fold_in", "similar", "trending", "popular", "fresh")
 
 
 class Telemetry:
@@ -80,14 +78,8 @@ class Telemetry:
             buckets=LAGS,
             registry=registry,
         )
-        self.recommendations = Counter(
-            "reco_recommendations", "Videos recommended, by source.", ["source"], registry=registry
-        )
-        self.recommended_arrivals = Counter(
-            "reco_recommended_arrivals",
-            "Videos recommended that the bundle had never met.",
-            registry=registry,
-        )
+        self.lists = ListMetrics(registry, clock=time.monotonic)
+        self.inspections = InspectionMetrics(registry)
         self.catalog = CatalogMetrics(registry)
         self.ingest_to_visible = Histogram(
             "reco_ingest_to_visible_seconds",
@@ -122,18 +114,11 @@ class Telemetry:
             (self.requests_working, KINDS),
             (self.requests_waiting, KINDS),
             (self.requests_refused, REFUSALS),
-            (self.recommendations, SOURCES),
             (self.event_log_errors, ("append", "read", "trim")),
             (self.follower_failures, ("event log", "bundle")),
         ):
             for value in values:
                 metric.labels(value)
-
-    def count_recommendations(self, sources: Iterable[str], *, arrivals: int) -> None:
-        """Count the videos of one answer by their source, and how many of them are `arrivals`."""
-        self.recommended_arrivals.inc(arrivals)
-        for source, number in CountedBy(sources).items():
-            self.recommendations.labels(source).inc(number)
 
 
 def configure_logging(*, level: str, style: str) -> None:

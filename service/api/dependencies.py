@@ -17,6 +17,7 @@ from eventlog.events import Event
 from eventlog.log import EventLog, WriteKey, digest_of
 from eventlog.position import START, Position, is_position
 from models.ids import MAX_ID_BYTES, UserId, VideoId, fault_in_id
+from service.api.observing import Observer
 from service.catalog.follower import Follower
 from service.catalog.store import Catalog
 from service.catalog.view import View
@@ -40,6 +41,7 @@ class Services:
     follower: Follower
     event_log: EventLog
     telemetry: Telemetry
+    observer: Observer
     workers: ThreadPoolExecutor
     clock: Callable[[], float]
 

@@ -17,7 +17,6 @@ from starlette.types import Scope
 from models.ids import UserId, fault_in_id
 from service.api.dependencies import Services
 from service.catalog.view import View
-from service.recommend.recommendation import Recommendation
 from service.recommend.recommender import is_quick, recommend
 from service.recommend.request import DEFAULT_K, Exploring, Request
 from service.settings import Settings
@@ -65,20 +64,12 @@ def exploring(
     )
 
 
-def count(services: Services, view: View, found: list[Recommendation]) -> None:
-    """Count what is recommended."""
-    arrivals = 0
-    if view.overlay.delta.count:
-        arrivals = sum(view.arrived(one.video_id) for one in found)
-    services.telemetry.count_recommendations((one.source for one in found), arrivals=arrivals)
-
-
 def _answer(services: Services, view: View, user_id: UserId, k: int) -> bytes:
     """Return what `UserRecommendations` describes."""
     promised = exploring(services.settings)
     request = Request(now=services.clock(), k=k, user_id=user_id, exploring=promised)
     found = recommend(view, request)
-    count(services, view, found)
+    services.observer.count_for_user(view, request, found)
     places = [
         {"video_id": video_id, "score": score, "source": source, "explanation": None}
         for video_id, score, source in found

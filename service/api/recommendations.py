@@ -16,7 +16,7 @@ from service.api.dependencies import (
     ViewDep,
     require_json,
 )
-from service.api.express import count, exploring
+from service.api.express import exploring
 from service.api.options import (
     RecommendationBatch,
     RecommendationBody,
@@ -35,6 +35,7 @@ from service.api.schemas import (
     VideoList,
 )
 from service.catalog.view import View
+from service.measures.lists import Basis
 from service.recommend.lists import recommend_fresh, recommend_trending
 from service.recommend.recommendation import Recommendation
 from service.recommend.recommender import recommend, recommend_similar
@@ -98,7 +99,7 @@ async def get_trending(
     return VideoList(
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(view, found, services),
+        recommendations=_places(view, found, services, k=options.k, basis="trending"),
     )
 
 
@@ -111,7 +112,7 @@ async def get_fresh(
     return VideoList(
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(view, found, services),
+        recommendations=_places(view, found, services, k=options.k, basis="fresh"),
     )
 
 
@@ -129,7 +130,7 @@ async def get_similar(
         video_id=video_id,
         bundle_id=view.bundle_id,
         position=view.position,
-        recommendations=_places(view, found, services),
+        recommendations=_places(view, found, services, k=options.k, basis="similar"),
     )
 
 
@@ -178,7 +179,7 @@ async def _answer(
     reasons: Sequence[Explained | None] = [None] * len(found)
     if request.explained:
         reasons = await explained(services, view, request, found)
-    count(services, view, found)
+    services.observer.count_for_user(view, request, found)
     return UserRecommendations(
         user_id=request.user_id,
         bundle_id=view.bundle_id,
@@ -203,6 +204,8 @@ def _purpose(user_id: str | None) -> str:
     return f"recommendations {user_id or ''}"
 
 
-def _places(view: View, found: list[Recommendation], services: Services) -> list[RecommendedVideo]:
-    count(services, view, found)
+def _places(
+    view: View, found: list[Recommendation], services: Services, *, k: int, basis: Basis
+) -> list[RecommendedVideo]:
+    services.observer.count(view, found, k=k, basis=basis)
     return [RecommendedVideo(**one._asdict()) for one in found]

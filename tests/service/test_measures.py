@@ -6,9 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from eventlog.position import START, Place, distance
 from models.bundle.writer import make_current
+from models.ids import UserId, VideoId
+from service.catalog.index import Floats, Index, Rows
 from service.measures.catalog import numbers_in
+from service.measures.lists import WINDOW_SECONDS, Shown
+from service.recommend.inspecting import inspect
+from service.recommend.recommender import recommend
+from service.recommend.request import Request
 from tests.support.server import Api, eventually, settings_for
 
 
@@ -82,3 +90,130 @@ def test_a_bundle_that_cannot_be_used_degrades_answers(
         assert api.metric("reco_degraded", fault="event log") == 0
         (bundles / "CURRENT").write_text((trained / "CURRENT").read_text())
         eventually(lambda: api.metric("reco_degraded", fault="bundle") == 0)
+
+
+def test_lists_are_counted_by_what_they_stand_on_and_by_their_length(api: Api) -> None:
+    def lists(basis: str, length: str) -> float:
+        return api.metric("reco_lists_total", basis=basis, length=length)
+
+    api.recommend("user-00000", 5)
+    api.recommend("user-00000", 500)
+    api.watch("newcomer", "video-00001")
+    api.recommend("newcomer", 5)
+    api.recommend("nobody", 5)
+    api.similar("video-00002", 5)
+    api.get("/v1/videos/trending?k=5")
+    api.get("/v1/videos/fresh?k=5")
+    assert lists("personal", "full") == lists("personal", "short") == 1
+    assert lists("fold_in", "full") == lists("fallback", "full") == 1
+    assert lists("similar", "full") == lists("trending", "full") == 1
+    assert lists("fresh", "empty") == 1
+    told = api.get("/v1/users/user-00000/recommendations?tags_any=no-such-tag").json()
+    assert told["recommendations"] == []
+    assert lists("fallback", "empty") == 1
+
+
+def test_different_videos_are_counted_once_each(api: Api) -> None:
+    shown = {place["video_id"] for _ in range(3) for place in api.recommend("user-00000", 20)}
+    shown |= {place["video_id"] for place in api.recommend("nobody", 20)}
+    assert api.metric("reco_recommended_videos") == len(shown)
+
+
+@pytest.mark.parametrize("number", [0, 10, 1000, 300_000])
+def test_the_number_of_different_videos_is_estimated_within_a_percent(number: int) -> None:
+    shown = Shown(lambda: 0.0)
+    shown.mark([f"video-{n}" for n in range(number)])
+    shown.mark([f"video-{n}" for n in range(0, number, 7)])
+    assert shown.estimate() == pytest.approx(number, rel=0.01, abs=1)
+
+
+def test_a_window_that_is_over_counts_no_more() -> None:
+    now = [0.0]
+    shown = Shown(lambda: now[0])
+    shown.mark(["a", "b"])
+    assert shown.estimate() == 2
+    now[0] = WINDOW_SECONDS
+    assert shown.estimate() == 2
+    shown.mark(["c"])
+    assert shown.estimate() == 2
+    now[0] = 2 * WINDOW_SECONDS
+    assert shown.estimate() == 1
+
+
+def test_an_inspection_tells_why_each_better_video_is_not_in_the_list(api: Api) -> None:
+    user, now = UserId("user-00003"), time.time()
+    view = api.services.catalog.view
+    best = [one.video_id for one in recommend(view, Request(now=now, k=8, user_id=user))]
+    api.delete_video(best[0])
+    api.hide(best[1])
+    api.request(
+        "PATCH", f"/v1/videos/{best[2]}", json={"metadata": {"expires_at": "2020-01-01T00:00:00Z"}}
+    )
+    api.watch(user, best[3])
+    view = api.services.catalog.view
+    request = Request(now=now, k=4, user_id=user, exclude=frozenset([VideoId(best[4])]))
+    compared = inspect(view, request).compared
+    assert compared is not None
+    assert compared.expected == compared.found == 4
+    for reason in ("gone", "hidden", "expired", "excluded"):
+        assert compared.filtered[reason] == 1
+    assert compared.filtered["seen"] >= 1
+    assert "mismatch" not in compared.filtered
+
+
+class Blind:
+    """An index that never finds the two best videos."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self.refine, self.scanned = index.refine, index.scanned
+        self.cells_of, self.probed_cells = index.cells_of, index.probed_cells
+
+    def retrieve(self, vector: Floats, k: int, *, effort: int = 1) -> tuple[Rows, Floats]:
+        rows, scores = self._index.retrieve(vector, k + 2, effort=effort)
+        return rows[2:], scores[2:]
+
+
+def test_a_video_that_the_index_misses_lowers_the_live_recall(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So small a catalog would not be asked of the index at all.
+    monkeypatch.setattr("service.catalog.view.FEW_ROWS", 0)
+    view = api.services.catalog.view
+    # The nearest is the one met, which is not to be shown; the next one is.
+    met = ((VideoId("video-00001"), 1.0),)
+    request = Request(now=time.time(), k=10, session=met)
+    whole = inspect(view, request).compared
+    monkeypatch.setattr(view.snapshot, "index", Blind(view.snapshot.index))
+    blind = inspect(view, request).compared
+    assert whole is not None
+    assert blind is not None
+    assert (whole.expected, whole.found) == (10, 10)
+    assert (blind.expected, blind.found) == (10, 9)
+    assert whole.top_score == blind.top_score
+
+
+def test_users_lists_are_inspected_beside_the_serving(bundles: Path, tmp_path: Path) -> None:
+    with Api(settings_for(bundles, tmp_path / "log.db", inspected_share=1.0)) as api:
+        api.ready().recommend("user-00000", 7)
+        eventually(lambda: api.metric("reco_inspections_total", outcome="done") == 1)
+        assert api.metric("reco_inspected_places_total") == 7
+        assert api.metric("reco_inspected_places_right_total") == 7
+        assert api.metric("reco_top_score_count") == 1
+        for step in ("represent", "filter", "retrieve", "rank"):
+            assert api.metric("reco_list_step_seconds_count", step=step) == 1
+        eventually(
+            lambda: (
+                api.recommend("nobody") and api.metric("reco_inspections_total", outcome="done") > 1
+            )
+        )
+        assert api.metric("reco_top_score_count") == 1, "nobody has no vector to compare by"
+        assert api.metric("reco_inspections_total", outcome="failed") == 0
+
+
+def test_no_list_is_inspected_where_that_is_off(bundles: Path, tmp_path: Path) -> None:
+    with Api(settings_for(bundles, tmp_path / "log.db", inspected_share=0.0)) as api:
+        api.ready()
+        for _ in range(50):
+            api.recommend("user-00000", 7)
+        assert api.metric("reco_inspections_total", outcome="done") == 0

@@ -1,0 +1,91 @@
+"""Makes a user's list again, step by step, and compares it with exact search. Knows one view."""
+
+import time
+from collections import Counter as CountedBy
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from service.catalog.bar import Bar
+from service.catalog.index import Floats, Rows, VideoRow
+from service.catalog.view import View
+from service.recommend.exploring import with_fresh
+from service.recommend.recommender import bar_for_user, rank, represent, retrieve
+from service.recommend.request import Request
+
+# So many filtered videos are asked why; a filter of the caller's may leave out a million.
+ASKED: Final = 1000
+# Scores so near to the last place are as good.
+TIE: Final = 1e-6
+
+
+class Compared(NamedTuple):
+    """The best `expected` videos by exact search: how many were `found`, what stood between."""
+
+    expected: int
+    found: int
+    filtered: Mapping[str, int]
+    top_score: float
+
+
+class Inspection(NamedTuple):
+    """How long each step took, and how the list compares; None without a vector or a place."""
+
+    seconds: Mapping[str, float]
+    compared: Compared | None
+
+
+def inspect(view: View, request: Request) -> Inspection:
+    """Make the list that `request` got, and look at it."""
+    moments = [time.perf_counter()]
+    vector = represent(view, request)
+    moments.append(time.perf_counter())
+    barred = bar_for_user(view, request)
+    moments.append(time.perf_counter())
+    pool = retrieve(view, request, vector, barred)
+    moments.append(time.perf_counter())
+    with_fresh(view, request, vector, barred, rank(view, request, pool))
+    moments.append(time.perf_counter())
+    took = np.diff(moments).tolist()
+    seconds = dict(zip(("represent", "filter", "retrieve", "rank"), took, strict=True))
+    return Inspection(seconds, None if vector is None else _compare(view, request, vector, barred))
+
+
+def _compare(view: View, request: Request, vector: Floats, barred: Bar) -> Compared | None:
+    scores = _all_scores(view, vector)
+    closed = barred.mask()
+    open_scores = np.where(closed, -np.inf, scores)
+    expected = min(request.k, int(np.count_nonzero(~closed)))
+    if not expected:
+        return None
+    last = float(np.partition(open_scores, -expected)[-expected])
+    found = view.retrieve(vector, expected, bar=barred)
+    right = sum(scores[one.row] >= last - TIE for one in found)
+    before: Rows = np.flatnonzero(closed & (scores > last))[:ASKED]
+    reasons = _reasons(view, request, before)
+    return Compared(expected, int(right), reasons, float(open_scores.max()))
+
+
+def _all_scores(view: View, vector: Floats) -> Floats:
+    delta = view.overlay.delta
+    arrived = delta.vectors[: delta.count] @ vector
+    return np.concatenate([view.snapshot.vectors @ vector, arrived])
+
+
+def _reasons(view: View, request: Request, rows: Rows) -> dict[str, int]:
+    """Count why `rows: (N,)` are not in the list, each by the first reason there is."""
+    seen = set(view.seen(request.user_id).tolist())
+    excluded = request.exclude.union(video_id for video_id, _ in request.session)
+    reasons = []
+    for row in rows.tolist():
+        video_id = view.video_id(VideoRow(row))
+        if not view.live[row]:
+            reasons.append("gone")
+        elif (state := view.state(video_id, request.now)) != "live":
+            reasons.append(state)
+        elif row in seen:
+            reasons.append("seen")
+        else:
+            reasons.append("excluded" if video_id in excluded else "mismatch")
+    return dict(CountedBy(reasons))
