@@ -17,6 +17,7 @@ from eventlog.events import Event
 from eventlog.log import EventLog, WriteKey, digest_of
 from eventlog.position import START, Position, is_position
 from models.ids import MAX_ID_BYTES, UserId, VideoId, fault_in_id
+from service.api.ingesting import recorded
 from service.api.observing import Observer
 from service.catalog.follower import Follower
 from service.catalog.store import Catalog
@@ -64,7 +65,8 @@ class Services:
         """
         _ = self.catalog.view
         try:
-            position, repeated = await self.event_log.append(events, key)
+            with recorded(self.telemetry.ingest, events):
+                position, repeated = await self.event_log.append(events, key)
         except EventLogUnavailable:
             self.telemetry.event_log_errors.labels("append").inc()
             raise

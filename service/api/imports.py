@@ -17,13 +17,14 @@ from eventlog.errors import EventLogFull, EventLogUnavailable
 from eventlog.position import Position
 from service.api.decoding import Refused, SentVideo, read_lines
 from service.api.dependencies import Services, ServicesDep
+from service.api.ingesting import VideoRoute
 from service.api.lines import Lines
 from service.api.outbox import Outbox
 from service.api.problems import service_problem
 from service.api.upserts import judged, row_problem, upsert
 from service.errors import BodyTooSlow, LineTooLong, NotReady
 
-router = APIRouter(prefix="/v1", tags=["videos"])
+router = APIRouter(prefix="/v1", tags=["videos"], route_class=VideoRoute)
 
 # The longest video there is, as JSON of many digits.
 LINE_BYTES: Final = 2 << 20
@@ -99,6 +100,8 @@ class _Import(Response):
         try:
             await self._take(lines, outbox)
         except ENDS as error:
+            if isinstance(error, LineTooLong):
+                self._services.telemetry.ingest.reject("video", "invalid")
             if not outbox.begun:
                 raise
             problem = json.loads(bytes(service_problem(error).body))
@@ -139,6 +142,7 @@ class _Import(Response):
             for number, one in enumerate(found, done.lines + 1)
             if isinstance(one, Refused)
         ]
+        self._services.telemetry.ingest.reject("video", "invalid", len(rejected))
         self._done = Progress(
             lines=done.lines + len(found),
             accepted=done.accepted + len(events),

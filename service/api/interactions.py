@@ -5,9 +5,10 @@ from fastapi import APIRouter, Depends, Response
 from eventlog.events import Event, InteractionRecorded
 from models.ids import VideoId
 from service.api.dependencies import ServicesDep, WriteKeyDep, require_json
+from service.api.ingesting import InteractionRoute
 from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
 
-router = APIRouter(prefix="/v1", tags=["interactions"])
+router = APIRouter(prefix="/v1", tags=["interactions"], route_class=InteractionRoute)
 
 
 @router.post("/interactions", status_code=202, dependencies=[Depends(require_json)])

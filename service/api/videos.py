@@ -17,6 +17,7 @@ from service.api.dependencies import (
     body_of,
     require_json,
 )
+from service.api.ingesting import VideoRoute
 from service.api.options import CatalogQuery
 from service.api.schemas import (
     BatchReply,
@@ -37,7 +38,7 @@ from service.catalog.view import View
 from service.errors import InvalidInput, UnknownVideo
 from service.recommend.lists import list_videos
 
-router = APIRouter(prefix="/v1", tags=["videos"])
+router = APIRouter(prefix="/v1", tags=["videos"], route_class=VideoRoute)
 
 WithVector = Annotated[Flag, Query(description="Whether the vector is wanted too.")]
 
@@ -76,6 +77,7 @@ async def post_videos(
     sent = await services.in_worker(read_batch, await body_of(request))
     view, now = services.catalog.view, services.clock()
     results, events = await services.in_worker(_results, view, sent, now)
+    services.telemetry.ingest.reject("video", "invalid", len(results) - len(events))
     if events:
         position = await services.record(events, key, response)
         for result in results:

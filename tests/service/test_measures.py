@@ -1,6 +1,9 @@
 """What the metrics of lists, catalog and ingest say is what is the case."""
 
+import contextlib
+import json
 import shutil
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -17,7 +20,7 @@ from service.measures.lists import WINDOW_SECONDS, Shown
 from service.recommend.inspecting import inspect
 from service.recommend.recommender import recommend
 from service.recommend.request import Request
-from tests.support.server import Api, eventually, settings_for
+from tests.support.server import Api, eventually, features, settings_for
 
 
 def test_the_distance_of_two_positions_is_the_events_between_them() -> None:
@@ -217,3 +220,47 @@ def test_no_list_is_inspected_where_that_is_off(bundles: Path, tmp_path: Path) -
         for _ in range(50):
             api.recommend("user-00000", 7)
         assert api.metric("reco_inspections_total", outcome="done") == 0
+
+
+def test_what_is_received_is_accepted_or_rejected(api: Api) -> None:
+    def told(name: str, kind: str, **more: str) -> float:
+        return api.metric(f"reco_ingest_{name}", kind=kind, **more)
+
+    api.put_video("a")
+    api.put_video("b", features={"visual": [1.0]})
+    api.put_raw("/v1/videos/c", "no JSON")
+    good, bad = {"features": features(1)}, {"features": {"visual": [1.0]}}
+    batch = [{"video_id": "d", **good}, {"video_id": "e", **bad}, {"video_id": "f", **good}]
+    api.request("POST", "/v1/videos:batch", json={"videos": batch})
+    api.request("POST", "/v1/videos:batch", json={"videos": "none"})
+    lines = b"".join(json.dumps(one).encode() + b"\n" for one in batch)
+    said = {"content-type": "application/x-ndjson"}
+    api.request("POST", "/v1/videos:import", content=lines, headers=said)
+    api.request("POST", "/v1/videos:import", content=b"x" * (3 << 20), headers=said)
+    api.watch("ann", "a", "d")
+    api.request("POST", "/v1/interactions", json={"interactions": []})
+    api.get("/v1/videos?cursor=none")
+    assert told("accepted_total", "video") == 5
+    assert told("rejected_total", "video", reason="invalid") == 6
+    assert told("received_total", "video") == 11
+    assert told("accepted_total", "interaction") == 2
+    assert told("rejected_total", "interaction", reason="invalid") == 1
+    assert told("received_total", "interaction") == 3
+    assert told("batch_size_count", "video") == 3
+    assert told("batch_size_sum", "video") == 5
+
+
+def test_why_the_log_took_nothing_is_told(api: Api, tmp_path: Path) -> None:
+    key = {"Idempotency-Key": "once"}
+    met = [{"user_id": "ann", "video_id": name, "kind": "view"} for name in ("a", "b")]
+    for interactions in (met, met, met[:1]):
+        body = {"interactions": interactions}
+        api.request("POST", "/v1/interactions", json=body, headers=key)
+    rejected = "reco_ingest_rejected_total"
+    assert api.metric("reco_ingest_accepted_total", kind="interaction") == 4
+    assert api.metric(rejected, kind="interaction", reason="key reused") == 1
+    with contextlib.closing(sqlite3.connect(tmp_path / "events.db")) as other:
+        other.execute("ALTER TABLE events RENAME TO away")
+        other.commit()
+        assert api.watch("ann", "a", "b", "c").status_code == 503
+    assert api.metric(rejected, kind="interaction", reason="log away") == 3
