@@ -11,7 +11,8 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from benchmarks.revealing import arrivals, later, newcomers, of_users, selected
-from service.catalog.representing import Geometry, fold_in, survey, warmed
+from models.geometry import Geometry, survey
+from service.catalog.representing import fold_in, warmed
 from training.data.dataset import Csr, Dataset, Floats, Interactions, Mask, Rows, Split
 from training.evaluate import Scorer, evaluate, inner_products, rank, recall_by_user
 from training.untrained import popularity

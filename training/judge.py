@@ -1,5 +1,6 @@
 """Judges a bundle on a data set: finds the bundle's rows for the data set's ids. Knows both."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def judge(bundle: Bundle, dataset: Dataset, split: Split) -> dict[str, Any]:
     return evaluate(dataset, split, scorer)
 
 
-def _rows(known: list[str], wanted: list[str], what: str) -> Rows:
+def _rows(known: Sequence[str], wanted: Sequence[str], what: str) -> Rows:
     rows = {name: row for row, name in enumerate(known)}
     missing = [name for name in wanted if name not in rows]
     if missing:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 
 CURRENT: Final = "CURRENT"
 LOCK: Final = ".lock"
@@ -10,14 +10,15 @@ SCRATCH_PREFIX: Final = ".writing-"
 REMOVED_PREFIX: Final = ".removing-"
 
 MANIFEST: Final = "manifest.json"
-VIDEOS: Final = "videos.json"
-USERS: Final = "users.json"
+VIDEOS: Final = "videos.safetensors"
+USERS: Final = "users.safetensors"
 VECTORS: Final = "vectors.safetensors"
 FUSION: Final = "fusion.safetensors"
 INDEX: Final = "index.faiss"
 SEEN: Final = "seen.safetensors"
 METADATA: Final = "metadata.jsonl"
+FACETS: Final = "facets.safetensors"
 ABLATIONS: Final = "ablations.safetensors"
 
-REQUIRED: Final = (VIDEOS, USERS, VECTORS, FUSION, INDEX, SEEN)
-OPTIONAL: Final = (METADATA, ABLATIONS)
+REQUIRED: Final = (VIDEOS, USERS, VECTORS, FUSION, INDEX, SEEN, METADATA, FACETS)
+OPTIONAL: Final = (ABLATIONS,)

@@ -1,6 +1,6 @@
 """Reads a bundle and refuses one that is not whole. Knows arrays and ids; never torch or faiss."""
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,22 +9,35 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import layout
+from models.bundle import ids, layout, metadata
+from models.bundle.checksums import verify_files
 from models.bundle.errors import CorruptBundle, NoBundle, UnsupportedFormat
-from models.bundle.manifest import FileEntry, Manifest, VersionOnly, describe_tensors, seal
+from models.bundle.fitting import named, verify_fit
+from models.bundle.ids import IdTable
+from models.bundle.manifest import Manifest, VersionOnly, describe_tensors, seal
+from models.bundle.metadata import Columns, Metadata
 from models.bundle.tensors import map_tensors
+from models.geometry import Geometry
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 # What a reader relies on in the tensor files it reads itself.
-TENSORS: Final[dict[str, dict[str, type]]] = {
-    layout.VECTORS: {"users": np.float32, "videos": np.float32},
+TENSORS: Final[Mapping[str, Mapping[str, type]]] = {
+    layout.USERS: ids.TENSORS,
+    layout.VIDEOS: ids.TENSORS,
+    layout.FACETS: metadata.TENSORS,
+    layout.VECTORS: {
+        "users": np.float32,
+        "videos": np.float32,
+        **dict.fromkeys(Geometry._fields, np.float64),
+    },
     layout.SEEN: {
         "starts": np.int64,
         "videos": np.int64,
         "popularity": np.int64,
+        "popular": np.int64,
         "activity": np.int64,
         "feature_digests": np.int64,
         "hidden": np.bool_,
@@ -33,27 +46,31 @@ TENSORS: Final[dict[str, dict[str, type]]] = {
 }
 
 
-# How far from 1 rounding may leave the length of a vector.
-LENGTH_SLACK: Final = 1e-3
-
-
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`)."""
+    """A verified bundle; its arrays are mapped read-only (shapes as in `BundleContent`).
+
+    `popular: (V,)` are all video rows, most training interactions first, ties by row. `geometry`
+    is that of the vectors, of users only those with a training interaction. `facets` are columns of
+    what is in `metadata`.
+    """
 
     folder: Path
     manifest: Manifest
-    user_ids: list[str]
-    video_ids: list[str]
+    user_ids: IdTable
+    video_ids: IdTable
     users: Floats
     videos: Floats
     seen_starts: Rows
     seen_videos: Rows
     popularity: Rows
+    popular: Rows
     activity: Rows
     feature_digests: Rows
     hidden: Mask
-    metadata: list[dict[str, Any]]
+    geometry: Geometry
+    metadata: Metadata
+    facets: Columns
     ablations: NDArray[np.float16] | None
 
     @property
@@ -106,29 +123,37 @@ def read_bundle(folder: Path) -> Bundle:
     """
     manifest = read_manifest(folder)
     _verify_identity(folder, manifest)
-    _verify_files(folder, manifest)
+    for name in layout.REQUIRED:
+        if name not in manifest.files:
+            raise CorruptBundle(folder / layout.MANIFEST, f"lists no {name}")
+    verify_files(folder, manifest.files)
     tensors = {
         name: _read_tensors(folder / name, manifest)
         for name in TENSORS
         if name in layout.REQUIRED or name in manifest.files
     }
+    vectors, seen, facets = (tensors[name] for name in (layout.VECTORS, layout.SEEN, layout.FACETS))
+    videos = manifest.videos
     bundle = Bundle(
         folder=folder,
         manifest=manifest,
-        user_ids=_read_ids(folder / layout.USERS, manifest.users),
-        video_ids=_read_ids(folder / layout.VIDEOS, manifest.videos),
-        users=tensors[layout.VECTORS]["users"],
-        videos=tensors[layout.VECTORS]["videos"],
-        seen_starts=tensors[layout.SEEN]["starts"],
-        seen_videos=tensors[layout.SEEN]["videos"],
-        popularity=tensors[layout.SEEN]["popularity"],
-        feature_digests=tensors[layout.SEEN]["feature_digests"],
-        hidden=tensors[layout.SEEN]["hidden"],
-        activity=tensors[layout.SEEN]["activity"],
-        metadata=_read_metadata(folder, manifest),
+        user_ids=_read_table(folder / layout.USERS, tensors[layout.USERS], manifest.users),
+        video_ids=_read_table(folder / layout.VIDEOS, tensors[layout.VIDEOS], videos),
+        users=vectors["users"],
+        videos=vectors["videos"],
+        geometry=Geometry(*(vectors[name] for name in Geometry._fields)),
+        seen_starts=seen["starts"],
+        seen_videos=seen["videos"],
+        popularity=seen["popularity"],
+        popular=seen["popular"],
+        activity=seen["activity"],
+        feature_digests=seen["feature_digests"],
+        hidden=seen["hidden"],
+        metadata=_read_metadata(folder / layout.METADATA, facets["starts"], videos),
+        facets=_read_columns(folder / layout.FACETS, facets, videos),
         ablations=tensors.get(layout.ABLATIONS, {}).get("content"),
     )
-    _verify_shapes(bundle)
+    verify_fit(bundle)
     return bundle
 
 
@@ -180,29 +205,6 @@ def _verify_identity(folder: Path, manifest: Manifest) -> None:
         raise CorruptBundle(file, f"was altered: its seal is {seal(manifest)}")
 
 
-def _verify_files(folder: Path, manifest: Manifest) -> None:
-    for name in layout.REQUIRED:
-        if name not in manifest.files:
-            raise CorruptBundle(folder / layout.MANIFEST, f"lists no {name}")
-    for name, entry in manifest.files.items():
-        if name != Path(name).name or not (folder / name).is_file():
-            raise CorruptBundle(folder / name, "is missing")
-        _verify_file(folder / name, entry)
-
-
-def _verify_file(file: Path, entry: FileEntry) -> None:
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise CorruptBundle(file, f"cannot be read: {error}") from error
-    if size != entry.bytes:
-        raise CorruptBundle(file, f"is {size} bytes, expected {entry.bytes}")
-    if found != entry.sha256:
-        raise CorruptBundle(file, f"has SHA-256 {found[:12]}…, expected {entry.sha256[:12]}…")
-
-
 def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     tensors = map_tensors(file)
     expected = manifest.tensors.get(file.name, {})
@@ -215,75 +217,19 @@ def _read_tensors(file: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _read_ids(file: Path, count: int) -> list[str]:
-    try:
-        ids = msgspec.json.decode(file.read_bytes(), type=list[str])
-    except msgspec.DecodeError as error:
-        raise CorruptBundle(file, str(error)) from error
-    if len(ids) != count or len(set(ids)) != count:
-        raise CorruptBundle(file, f"holds {len(set(ids))} distinct ids, expected {count}")
-    return ids
+def _read_table(file: Path, tensors: Mapping[str, NDArray[Any]], count: int) -> IdTable:
+    with named(file):
+        table = IdTable(tensors)
+        if len(table) != count:
+            raise ValueError(f"holds {len(table)} ids, expected {count}")
+    return table
 
 
-def _read_metadata(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
-    if layout.METADATA not in manifest.files:
-        return [{} for _ in range(manifest.videos)]
-    file = folder / layout.METADATA
-    try:
-        # Lines of bytes: text also breaks at U+2028 and U+0085, which a title may hold.
-        lines = file.read_bytes().splitlines()
-        rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines]
-    except msgspec.DecodeError as error:
-        raise CorruptBundle(file, str(error)) from error
-    if len(rows) != manifest.videos:
-        raise CorruptBundle(file, f"holds {len(rows)} rows, expected {manifest.videos}")
-    return rows
+def _read_metadata(file: Path, starts: Rows, videos: int) -> Metadata:
+    with named(file):
+        return Metadata(np.memmap(file, dtype=np.uint8, mode="r"), starts, videos=videos)
 
 
-def _verify_shapes(bundle: Bundle) -> None:
-    manifest, vectors = bundle.manifest, bundle.folder / layout.VECTORS
-    expected = {
-        "users": (manifest.users, manifest.vector_dim),
-        "videos": (manifest.videos, manifest.vector_dim),
-    }
-    for name, shape in expected.items():
-        array = getattr(bundle, name)
-        if array.shape != shape:
-            raise CorruptBundle(vectors, f"{name} is {array.shape}, expected {shape}")
-        if not np.isfinite(array).all():
-            raise CorruptBundle(vectors, f"{name} holds values that are not finite")
-        lengths = np.linalg.norm(array, axis=1)
-        if (np.abs(lengths - 1) > LENGTH_SLACK).any():
-            row = int(np.argmax(np.abs(lengths - 1)))
-            raise CorruptBundle(vectors, f"{name} row {row} is {lengths[row]:.4f} long, expected 1")
-    _verify_seen(bundle)
-    _verify_ablations(bundle)
-
-
-def _verify_ablations(bundle: Bundle) -> None:
-    if bundle.ablations is None:
-        return
-    manifest, file = bundle.manifest, bundle.folder / layout.ABLATIONS
-    expected = (manifest.videos, (1 << len(manifest.modalities)) - 1, manifest.vector_dim)
-    if bundle.ablations.shape != expected:
-        raise CorruptBundle(file, f"content is {bundle.ablations.shape}, expected {expected}")
-    if not np.isfinite(bundle.ablations).all():
-        raise CorruptBundle(file, "content holds values that are not finite")
-
-
-def _verify_seen(bundle: Bundle) -> None:
-    manifest, file = bundle.manifest, bundle.folder / layout.SEEN
-    starts, rows = bundle.seen_starts, bundle.seen_videos
-    counts = {"popularity": manifest.videos, "activity": manifest.users}
-    counts |= {"feature_digests": manifest.videos, "hidden": manifest.videos}
-    for name, count in counts.items():
-        if getattr(bundle, name).shape != (count,):
-            raise CorruptBundle(file, f"{name} is not ({count},)")
-    if starts.shape != (manifest.users + 1,) or rows.ndim != 1:
-        raise CorruptBundle(
-            file, f"starts is {starts.shape}, expected ({manifest.users + 1},); videos {rows.shape}"
-        )
-    if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
-        raise CorruptBundle(file, "starts do not divide the seen videos")
-    if len(rows) and not 0 <= rows.min() <= rows.max() < manifest.videos:
-        raise CorruptBundle(file, f"names video rows beyond {manifest.videos}")
+def _read_columns(file: Path, tensors: Mapping[str, NDArray[Any]], videos: int) -> Columns:
+    with named(file):
+        return Columns.read(tensors, videos=videos)

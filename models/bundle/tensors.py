@@ -15,7 +15,8 @@ from models.bundle.errors import CorruptBundle
 HEADER_BYTES: Final = 8
 MAX_HEADER: Final = 1 << 20
 DTYPES: Final = {
-    "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "BOOL": np.bool_
+    "F64": np.float64, "F32": np.float32, "F16": np.float16,
+    "I64": np.int64, "I32": np.int32, "U8": np.uint8, "BOOL": np.bool_,
 }  # fmt: skip
 # What bytes that are no safetensors file may raise on the way.
 FAULTS: Final = (

@@ -1,11 +1,9 @@
 """Writes a bundle: whole, durable and then current, or not at all. Knows arrays; never torch."""
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from models.bundle import layout
+from models.bundle import layout, metadata
+from models.bundle.checksums import entry_of
 from models.bundle.errors import NoBundle
+from models.bundle.ids import IdTable, table_of
 from models.bundle.manifest import (
     FileEntry,
     FusionEntry,
@@ -28,6 +28,7 @@ from models.bundle.manifest import (
 )
 from models.bundle.reader import list_bundle_ids
 from models.bundle.shelf import fsync, locked
+from models.geometry import survey
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -47,8 +48,8 @@ class BundleContent:
     them nobody can tell what a modality adds to the score of a trained video.
     """
 
-    user_ids: list[str]
-    video_ids: list[str]
+    user_ids: Sequence[str]
+    video_ids: Sequence[str]
     users: Floats
     videos: Floats
     modalities: dict[str, int]
@@ -77,6 +78,9 @@ def write_bundle(root: Path, content: BundleContent, *, created_at: datetime) ->
     Everything is written into a scratch folder and fsynced, then renamed; a crash at any point
     leaves the former CURRENT in place and at worst a scratch folder, which the next write removes.
     One writer at a time: another waits for its turn.
+
+    Raises:
+        ValueError: an id is there twice, or metadata is not that of all videos.
     """
     with locked(root):
         scratch = Path(tempfile.mkdtemp(prefix=layout.SCRATCH_PREFIX, dir=root))
@@ -116,7 +120,7 @@ def _move_current(root: Path, bundle_id: str) -> None:
 def _write_into(scratch: Path, content: BundleContent, created_at: datetime) -> str:
     """Write all files of the bundle into `scratch`, durably, and return its id."""
     tensors = _write_files(scratch, content)
-    files = {file.name: _entry(file) for file in sorted(scratch.iterdir())}
+    files = {file.name: entry_of(file) for file in sorted(scratch.iterdir())}
     manifest = _manifest(content, created_at, files, tensors)
     bundle_id = f"{created_at:%Y%m%dT%H%M%S}-{seal(manifest)}"
     manifest = msgspec.structs.replace(manifest, bundle_id=bundle_id)
@@ -131,13 +135,23 @@ def _write_into(scratch: Path, content: BundleContent, created_at: datetime) -> 
 
 
 def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
+    """Write all files but the manifest, with what a reader would otherwise have to work out."""
+    told = content.metadata or [{}] * len(content.video_ids)
+    if len(told) != len(content.video_ids):
+        raise ValueError(f"metadata is of {len(told)} videos, there are {len(content.video_ids)}")
+    lines, facets = metadata.written(told)
+    geometry = survey(content.users[content.activity > 0], content.videos)
     groups: dict[str, Mapping[str, NDArray[Any]]] = {
-        layout.VECTORS: {"users": content.users, "videos": content.videos},
+        layout.USERS: _table(content.user_ids),
+        layout.VIDEOS: _table(content.video_ids),
+        layout.FACETS: facets,
+        layout.VECTORS: {"users": content.users, "videos": content.videos, **geometry._asdict()},
         layout.FUSION: content.fusion_tensors,
         layout.SEEN: {
             "starts": content.seen_starts,
             "videos": content.seen_videos,
             "popularity": content.popularity,
+            "popular": np.argsort(-content.popularity, kind="stable"),
             "activity": content.activity,
             "hidden": content.hidden,
             "feature_digests": content.feature_digests,
@@ -147,13 +161,15 @@ def _write_files(folder: Path, content: BundleContent) -> dict[str, Any]:
         groups[layout.ABLATIONS] = {"content": content.ablations}
     for name, tensors in groups.items():
         save_file({key: np.ascontiguousarray(a) for key, a in tensors.items()}, folder / name)
-    (folder / layout.USERS).write_text(json.dumps(content.user_ids, ensure_ascii=False), "utf-8")
-    (folder / layout.VIDEOS).write_text(json.dumps(content.video_ids, ensure_ascii=False), "utf-8")
-    (folder / layout.INDEX).write_bytes(content.index.tobytes())
-    if content.metadata:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in content.metadata)
-        (folder / layout.METADATA).write_text("".join(lines), "utf-8")
+    (folder / layout.INDEX).write_bytes(content.index.data)
+    (folder / layout.METADATA).write_bytes(lines)
     return {name: describe_tensors(tensors) for name, tensors in groups.items()}
+
+
+def _table(ids: Sequence[str]) -> dict[str, NDArray[Any]]:
+    tensors = table_of(ids)
+    IdTable(tensors)  # refuses ids that are there twice
+    return tensors
 
 
 def _manifest(
@@ -180,8 +196,3 @@ def _manifest(
         tensors=tensors,
         log_position=content.log_position,
     )
-
-
-def _entry(file: Path) -> FileEntry:
-    with file.open("rb") as stream:
-        return FileEntry(file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from models.ids import VideoId
-from service.catalog.facets import Facets
+from service.catalog.facets import GrownFacets
 from service.catalog.index import Doubles, Floats, Index, Mask, Rows
 
 FIRST_CAPACITY: Final = 256
@@ -67,7 +67,7 @@ class Delta:
     cells: Rows
     by_cell: CellOrder
     ids: list[VideoId]
-    facets: Facets
+    facets: GrownFacets
     dead: Mask
     barred: Mask
     next_serial: int
@@ -83,7 +83,7 @@ class Delta:
             cells=np.empty(FIRST_CAPACITY, dtype=np.int64),
             by_cell=CellOrder.of(np.empty(0, dtype=np.int64)),
             ids=[],
-            facets=Facets(),
+            facets=GrownFacets(),
             dead=np.zeros(0, dtype=bool),
             barred=np.zeros(0, dtype=bool),
             next_serial=0,

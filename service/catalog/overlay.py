@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eventlog.position import Position
 from models.ids import UserId, VideoId
 from service.catalog.delta import Delta
-from service.catalog.facets import Facets
+from service.catalog.facets import GrownFacets
 from service.catalog.index import Floats, Mask, VideoRow
 from service.catalog.snapshot import Snapshot
 from service.catalog.trends import Trends
@@ -75,7 +75,7 @@ class Retold:
     """
 
     rows: list[VideoRow]
-    facets: Facets
+    facets: GrownFacets
     count: int
 
 
@@ -133,7 +133,7 @@ class Overlay:
             trends=Trends.empty(),
             erased=Map(),
             delta=Delta.empty(snapshot.manifest.vector_dim),
-            retold=Retold([], Facets(), 0),
+            retold=Retold([], GrownFacets(), 0),
             blocked=np.zeros(snapshot.manifest.videos, dtype=bool),
             barred=np.array(hidden, dtype=bool),
             quarantined=0,

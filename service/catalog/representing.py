@@ -5,17 +5,13 @@ asked for a user is summed row by row, in the order given, never by a matrix pro
 bits depend on where in memory its rows lie: the same inputs give the same bytes.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
+from models.geometry import SHORTEST, Doubles, Floats, Geometry
 
 # All constants were chosen on validation, one set for all data sets: see docs/feedback.md.
-# How strongly the directions in which all videos differ are evened out, as a share of the mean.
-RIDGE: Final = 1.0
 # What somebody nothing is known of likes: so many times the mean user vector.
 TYPICAL: Final = 3.0
 # How many units of evidence a trained vector weighs, to begin with and for each interaction.
@@ -23,35 +19,6 @@ PRIOR: Final = 8.0
 PRIOR_EACH: Final = 0.25
 # How many viewers the content of an arrival weighs.
 CONTENT: Final = 4.0
-# Below this length a sum is rounding errors and has no direction.
-SHORTEST: Final = 1e-6
-
-
-class Geometry(NamedTuple):
-    """What is asked of a bundle, once: `centre: (D,)` of its videos, `typical: (D,)` of its users.
-
-    `evening: (D, D)` shrinks the directions in which all videos differ much anyway; what it makes
-    of a video is one unit of evidence, in the mean.
-    """
-
-    centre: Doubles
-    evening: Doubles
-    typical: Doubles
-
-
-def survey(users: Floats, videos: Floats) -> Geometry:
-    """Measure `users: (U, D)`, only those with a training interaction, and `videos: (V, D)`."""
-    centre = videos.mean(axis=0, dtype=np.float64)
-    offsets = videos - centre
-    covariance = offsets.T @ offsets / len(videos)
-    width = len(centre)
-    scale = float(np.trace(covariance)) / width
-    typical = users.mean(axis=0, dtype=np.float64) if len(users) else np.zeros(width)
-    if scale <= SHORTEST**2:
-        return Geometry(centre, np.eye(width), typical)
-    evening = np.linalg.inv(covariance / scale + RIDGE * np.eye(width))
-    evening /= np.sqrt(np.trace(evening @ covariance @ evening))
-    return Geometry(centre, evening, typical)
 
 
 def fold_in(

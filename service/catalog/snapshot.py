@@ -1,24 +1,22 @@
 """The frozen view of one bundle: ids, rows, vectors, index. Knows nothing of what came after."""
 
-from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.reader import Bundle
 from models.ids import UserId, VideoId
-from service.catalog.facets import Facets
+from service.catalog.facets import TrainedFacets
 from service.catalog.fusing import Fuser
 from service.catalog.index import FaissIndex, Floats, Rows, UserRow, VideoRow
-from service.catalog.representing import survey
 
 
 class Snapshot:
     """A loaded bundle. Building one may fail and nothing has changed; once built it never does."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Open the index, build the fusion network and the id tables.
+        """Open the index and build the fusion network.
 
         Raises:
             CorruptBundle: the index or the network does not fit the manifest.
@@ -32,35 +30,25 @@ class Snapshot:
             entry=bundle.manifest.index,
         )
         self.fuser = Fuser(bundle)
-        # Beside the list, for many at once.
-        self._video_ids = np.array(bundle.video_ids, dtype=object)
-        self._rows = {video_id: row for row, video_id in enumerate(bundle.video_ids)}
-        self._user_rows = {user_id: row for row, user_id in enumerate(bundle.user_ids)}
-        # Worked out here, lest the first request pay for it.
-        # `popular: (V,)` are all rows, most training interactions first, ties by row.
-        self.popular: Rows = np.argsort(-bundle.popularity, kind="stable")
-        self.facets = Facets(bundle.metadata)
-        self.geometry = survey(bundle.users[bundle.activity > 0], bundle.videos)
+        # All rows, most training interactions first, ties by row; and all rows by their ids.
+        self.popular: Rows = bundle.popular
+        self.by_id: Rows = bundle.video_ids.order
+        self.facets = TrainedFacets(bundle.facets)
+        self.geometry = bundle.geometry
 
     @property
     def bundle_id(self) -> str:
         """The id of the bundle."""
         return self.manifest.bundle_id
 
-    @cached_property
-    def by_id(self) -> Rows:
-        """All rows in the order of their ids: (V,). Made when first asked for."""
-        ids = self.bundle.video_ids
-        return np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)
-
     def video_row(self, video_id: VideoId) -> VideoRow | None:
         """Return the row of a trained video."""
-        row = self._rows.get(video_id)
+        row = self.bundle.video_ids.row(video_id)
         return None if row is None else VideoRow(row)
 
     def user_row(self, user_id: UserId) -> UserRow | None:
         """Return the row of a trained user."""
-        row = self._user_rows.get(user_id)
+        row = self.bundle.user_ids.row(user_id)
         return None if row is None else UserRow(row)
 
     def video_id(self, row: VideoRow) -> VideoId:
@@ -69,8 +57,8 @@ class Snapshot:
 
     def video_ids(self, rows: Rows) -> list[VideoId]:
         """Return the ids of trained videos in `rows: (N,)`."""
-        ids: list[VideoId] = self._video_ids[rows].tolist()
-        return ids
+        ids: list[str] = self.bundle.video_ids.ids(rows)
+        return cast("list[VideoId]", ids)
 
     def metadata(self, row: VideoRow) -> dict[str, Any]:
         """Return the metadata the bundle holds of a video."""

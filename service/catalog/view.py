@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventlog.position import Position
+from models.bundle.metadata import moment_of
 from models.ids import UserId, VideoId
 from service.catalog.bar import NO_ROWS, Bar
 from service.catalog.delta import NEVER
-from service.catalog.facets import Facets, Filter, moment_of
+from service.catalog.facets import Facets, Filter
 from service.catalog.index import Doubles, Floats, Mask, Rows, UserRow, VideoRow, contenders
 from service.catalog.overlay import NO_HISTORY, History, Overlay, settled
 from service.catalog.snapshot import Snapshot

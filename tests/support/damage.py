@@ -13,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 from models.bundle import layout
 from models.bundle.manifest import FileEntry, Manifest, describe_tensors, seal
 
-TENSOR_FILES = (layout.VECTORS, layout.SEEN, layout.FUSION, layout.ABLATIONS)
+TENSOR_FILES = tuple(
+    name for name in (*layout.REQUIRED, *layout.OPTIONAL) if name.endswith(".safetensors")
+)
 
 
 def flip_bit(file: Path, bit: int) -> None:

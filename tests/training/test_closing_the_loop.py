@@ -66,7 +66,7 @@ def test_a_night_brings_all_that_happened_into_the_next_bundle(
     assert read_current_id(bundles) == after.bundle_id
     assert after.manifest.log_position == last
     assert set(after.video_ids) == {*before.video_ids, "new"} - {gone}
-    assert {after.video_ids[row] for row in np.flatnonzero(after.hidden)} == {shy, "new"}
+    assert set(after.video_ids.ids(np.flatnonzero(after.hidden))) == {shy, "new"}
     new = after.video_ids.index("new")
     assert after.metadata[new] == {"title": "New"}
     assert after.feature_digests[new] == feature_digest(features(1))  # type: ignore[arg-type] # a modality each

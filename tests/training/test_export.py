@@ -31,9 +31,9 @@ def test_a_bundle_holds_what_was_fitted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bundle.users, fitted.users)
     np.testing.assert_array_equal(bundle.videos, fitted.videos)
     np.testing.assert_array_equal(bundle.popularity, sample.popularity)
-    assert bundle.user_ids == sample.user_ids
-    assert bundle.video_ids == sample.video_ids
-    assert bundle.metadata == sample.metadata
+    assert list(bundle.user_ids) == sample.user_ids
+    assert list(bundle.video_ids) == sample.video_ids
+    assert list(bundle.metadata) == sample.metadata
     manifest = bundle.manifest
     assert manifest.modalities == {"visual": 64, "acoustic": 32, "textual": 48}
     assert manifest.metrics == {"overall": {"users": 1}}

@@ -79,11 +79,13 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"metadata": [{"title": object()}]}, TypeError),
+        ({"metadata": [{"title": object()}, {}, {}]}, TypeError),
         ({"video_ids": ["\ud800", "b", "c"]}, UnicodeEncodeError),
         ({"metrics": {"recall": object()}}, TypeError),
+        ({"video_ids": ["a", "b", "a"]}, ValueError),
+        ({"metadata": [{}, {}]}, ValueError),
     ],
-    ids=["metadata", "ids", "metrics"],
+    ids=["metadata", "ids", "metrics", "twins", "fewer"],
 )
 def test_a_write_that_fails_halfway_leaves_what_was_there(
     changed: dict[str, Any], fault: type[Exception], root: Path

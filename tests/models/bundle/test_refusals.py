@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from models.bundle import layout
 from models.bundle.errors import BundleError, CorruptBundle, NoBundle, UnsupportedFormat
+from models.bundle.ids import table_of
 from models.bundle.reader import candidate_ids, read_bundle, read_current_id
 from tests.support.damage import change_tensors, flip_bit, read_manifest, reseal
 
@@ -98,7 +99,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused(bundle: Path) -> None:
     assert refusal(bundle).file == bundle / layout.INDEX
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 3, 5, 99])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 4, 6, 99])
 def test_another_format_version_is_told_from_damage(version: int, bundle: Path) -> None:
     manifest = json.loads((bundle / layout.MANIFEST).read_bytes())
     # A later format may look like anything; its version is all that is read.
@@ -111,7 +112,7 @@ def test_another_format_version_is_told_from_damage(version: int, bundle: Path) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", '{"format_version": "4"}', '{"format_version": 4}', "[" * 100_000],
+    ["", "{}", "[]", "null", '{"format_version": "5"}', '{"format_version": 5}', "[" * 100_000],
     ids=["empty", "bare", "list", "null", "text", "alone", "deep"],
 )
 def test_a_manifest_that_is_none_is_refused(text: str, bundle: Path) -> None:
@@ -209,6 +210,33 @@ def _of_length(vectors: Any, length: float) -> Any:
         (layout.SEEN, lambda t: {"hidden": np.zeros(59, np.bool_)}),
         (layout.SEEN, lambda t: {"hidden": np.zeros((60, 1), np.bool_)}),
         (layout.SEEN, lambda t: {"hidden": np.zeros(60, np.int64)}),
+        (layout.VECTORS, lambda t: {"evening": t["evening"][1:]}),
+        (layout.VECTORS, lambda t: {"centre": t["centre"].astype(np.float32)}),
+        (layout.VECTORS, lambda t: {"typical": t["typical"] * np.nan}),
+        (layout.SEEN, lambda t: {"popular": None}),
+        (layout.SEEN, lambda t: {"popular": t["popular"][1:]}),
+        (layout.SEEN, lambda t: {"popular": t["popular"][::-1]}),
+        (layout.SEEN, lambda t: {"popular": t["popular"] * 0}),
+        (layout.SEEN, lambda t: {"popular": t["popular"] + 1}),
+        (layout.USERS, lambda t: table_of(["one"])),
+        (layout.USERS, lambda t: table_of(["twin"] * 20)),
+        (layout.VIDEOS, lambda t: table_of(["twin", "twin", *map(str, range(58))])),
+        (layout.VIDEOS, lambda t: {"hashes": None}),
+        (layout.VIDEOS, lambda t: {"order": t["order"].astype(np.int32)}),
+        (layout.FACETS, lambda t: {"uploaders": t["uploaders"][1:]}),
+        (layout.FACETS, lambda t: {"languages": t["languages"] + 1000}),
+        (layout.FACETS, lambda t: {"languages": t["languages"] - 2}),
+        (layout.FACETS, lambda t: {"expires": t["expires"][:, None]}),
+        (layout.FACETS, lambda t: {"published": t["published"].astype(np.float32)}),
+        (layout.FACETS, lambda t: {"tag_starts": t["tag_starts"][1:]}),
+        (layout.FACETS, lambda t: {"tag_starts": t["tag_starts"] + 1}),
+        (layout.FACETS, lambda t: {"tag_starts": t["tag_starts"][::-1]}),
+        (layout.FACETS, lambda t: {"tag_rows": t["tag_rows"] + 60}),
+        (layout.FACETS, lambda t: {"tag_rows": t["tag_rows"] - 60}),
+        (layout.FACETS, lambda t: {"tag_rows": t["tag_rows"][:, None]}),
+        (layout.FACETS, lambda t: {"tag_rows": t["tag_rows"] * 0}),
+        (layout.FACETS, lambda t: {"tags.order": t["tags.order"] * 0}),
+        (layout.FACETS, lambda t: {"names.text": t["names.text"][1:]}),
         (layout.ABLATIONS, lambda t: {"content": t["content"][1:]}),
         (layout.ABLATIONS, lambda t: {"content": t["content"][:, 1:]}),
         (layout.ABLATIONS, lambda t: {"content": t["content"].astype(np.float32)}),
@@ -241,23 +269,26 @@ def test_tensors_that_differ_from_the_manifest_are_refused(bundle: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    "text",
     [
-        (layout.USERS, '["one"]'),
-        (layout.USERS, json.dumps(["twin"] * 20)),
-        (layout.VIDEOS, json.dumps(["twin", "twin", *map(str, range(58))])),
-        (layout.VIDEOS, json.dumps(list(range(60)))),
-        (layout.VIDEOS, "not JSON"),
-        (layout.VIDEOS, '{"0": "a"}'),
-        (layout.METADATA, "{}\n" * 59),
-        (layout.METADATA, "{}\n" * 59 + "{\n"),
-        (layout.METADATA, "{}\n" * 59 + "[]\n"),
+        "",
+        "{}\n" * 59,
+        "{}\n" * 61,
+        "{}\n" * 59 + "{\n",
+        "{}\n" * 59 + "[]\n",
+        "{}\n" * 59 + "{} ",
+        "{}\n" * 58 + "{}{}{}",
     ],
 )
-def test_ids_and_metadata_that_do_not_fit_are_refused(name: str, text: str, bundle: Path) -> None:
-    (bundle / name).write_text(text)
+def test_metadata_that_does_not_fit_is_refused(text: str, bundle: Path) -> None:
+    (bundle / layout.METADATA).write_text("{}\n" * 60)
+    starts = np.arange(0, 3 * 60 + 1, 3)
+    change_tensors(bundle, layout.FACETS, {"starts": starts})
+    bundle = reseal(bundle)
+    assert list(read_bundle(bundle).metadata) == [{}] * 60
+    (bundle / layout.METADATA).write_text(text)
     sealed = reseal(bundle)
-    assert refusal(sealed).file == sealed / name
+    assert refusal(sealed).file == sealed / layout.METADATA
 
 
 @pytest.mark.parametrize("field", ["users", "videos", "vector_dim"])

@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 
-from service.catalog.facets import Facets, Filter
+from service.catalog.facets import Filter, GrownFacets
 
 
 def test_dropped_rows_leave_nothing_of_what_was_told_of_them() -> None:
-    facets = Facets()
+    facets = GrownFacets()
     for number in range(2000):
         facets.append({"tags": [f"t{number}"], "uploader": f"u{number}", "language": f"l{number}"})
         facets = facets.taken(np.arange(max(0, facets.count - 3), facets.count))
@@ -17,7 +17,7 @@ def test_dropped_rows_leave_nothing_of_what_was_told_of_them() -> None:
 
 
 def test_uploaders_are_told_apart_after_others_were_dropped() -> None:
-    facets = Facets([{"uploader": name} for name in "abcd"])
+    facets = GrownFacets([{"uploader": name} for name in "abcd"])
     facets = facets.taken(np.array([1, 3]))
     for name in "aefg":
         facets.append({"uploader": name})

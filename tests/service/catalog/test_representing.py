@@ -5,15 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.catalog.representing import (
-    CONTENT,
-    Doubles,
-    Floats,
-    Geometry,
-    fold_in,
-    survey,
-    warmed,
-)
+from models.geometry import Doubles, Floats, Geometry, survey
+from service.catalog.representing import CONTENT, fold_in, warmed
 
 WIDTH = 8
 EACH = 30

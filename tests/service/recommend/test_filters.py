@@ -1,6 +1,7 @@
 """What a list may hold: filters, exclusions, own uploads, ends. Compared with the plainest loop."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from eventlog.events import Event, VideoDeleted, VideoHidden, VideoRetold, VideoUpserted, merged
 from eventlog.position import START, Position
+from models.bundle.metadata import moment_of
 from models.bundle.reader import read_bundle, read_current_id
 from models.ids import UserId, VideoId
 from service.catalog import delta as delta_module
 from service.catalog import edit as edit_module
 from service.catalog.edit import Edit, Feedback, Fused
-from service.catalog.facets import Facets, Filter, moment_of
+from service.catalog.facets import Filter, GrownFacets
 from service.catalog.index import VideoRow
 from service.catalog.overlay import Overlay
 from service.catalog.snapshot import Snapshot
@@ -25,6 +27,7 @@ from service.recommend.recommender import recommend, recommend_similar
 from service.recommend.request import Request, Wanted
 from tests.support.bundles import plant, unit, write_small_bundle
 from tests.support.server import Api, segment
+from training.data.synthetic import make_synthetic
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 TAGS, UPLOADERS, LANGUAGES = ("a", "b", "c"), ("user-00001", "u"), ("de", "fr")
@@ -64,12 +67,11 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     rng = np.random.default_rng(5)
     root = tmp_path_factory.mktemp("told")
     planted = plant(rng.normal(size=(20, 4)), rng.normal(size=(60, 4)))
-    write_small_bundle(root, planted=planted)
-    snapshot = Snapshot(read_bundle(root / read_current_id(root)))
     metadata = [{"tags": [TAGS[row % 3]], "language": LANGUAGES[row % 2]} for row in range(60)]
-    snapshot.bundle.metadata[:] = metadata
-    snapshot.facets = Facets(metadata)
-    return snapshot
+    told: list[dict[str, Any]] = [*metadata[:-2], {"expires_at": MOMENTS[0]}, {}]
+    dataset = replace(make_synthetic(videos=60, users=20, seed=0), metadata=told)
+    write_small_bundle(root, planted=planted, dataset=dataset)
+    return Snapshot(read_bundle(root / read_current_id(root)))
 
 
 class Told:
@@ -161,13 +163,15 @@ def test_a_list_holds_what_matches_and_nothing_else_whatever_the_log_told(
 
 
 def test_three_of_very_many_are_found_and_nothing_else(snapshot: Snapshot) -> None:
-    facets = Facets({"tags": ["rare"] if row % 40_000 == 7 else ["b"]} for row in range(100_000))
+    facets = GrownFacets(
+        {"tags": ["rare"] if row % 40_000 == 7 else ["b"]} for row in range(100_000)
+    )
     mask = facets.matching(Filter(tags_all=frozenset({"rare"})), facets.count)
     assert np.flatnonzero(mask).tolist() == [7, 40_007, 80_007]
 
 
 def test_rows_behind_the_count_are_never_seen(snapshot: Snapshot) -> None:
-    facets = Facets([{"tags": ["a"], "uploader": "u"}] * 300)
+    facets = GrownFacets([{"tags": ["a"], "uploader": "u"}] * 300)
     assert facets.matching(Filter(tags_any=frozenset({"a"})), 10).sum() == 10
     facets.cut(5)
     facets.append({"tags": ["b"]})
