@@ -30,6 +30,8 @@ RECALL_TARGET: Final = 0.99
 PROBE_QUERIES: Final = 500
 PROBE_DEPTH: Final = 20
 VIDEOS_AT_ONCE: Final = 1024
+# Up to here whole vectors are searched faster than rounded ones that are scored anew.
+LARGEST_WHOLE: Final = 300_000
 # With so many times as many candidates, rounding to bytes cost no recall that could be seen.
 REFINE: Final = 4
 # More points than this make cells no better, and training takes in proportion.
@@ -144,16 +146,19 @@ def build_index(
 ) -> tuple[Any, IndexEntry]:
     """Return a FAISS inner-product index over `videos: (V, D)` and what it is.
 
-    Small catalogs get exact search. Larger ones get an inverted file of vectors rounded to a byte a
-    column, which is to be asked for REFINE times as many rows as are wanted. Its `nprobe` is the
-    smallest that reaches `recall_target` at 20 on a sample of `users: (U, D)`.
+    Small catalogs get exact search, larger ones an inverted file: of whole vectors, or, where these
+    would no longer stay in the caches of a CPU, of vectors rounded to a byte a column, which is to
+    be asked for REFINE times as many rows as are wanted. `nprobe` is the smallest that reaches
+    `recall_target` at 20 on a sample of `users: (U, D)`.
     """
     exact = faiss.IndexFlatIP(videos.shape[1])
     exact.add(videos)
     if len(videos) <= LARGEST_EXACT:
         return exact, IndexEntry(kind="flat", nprobe=0, refine=1, recall_at_20=1.0)
     lists = 1 << round(np.log2(2 * len(videos) ** 0.5))
-    index: Any = faiss.index_factory(videos.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    held, refine = ("Flat", 1) if len(videos) <= LARGEST_WHOLE else ("SQ8", REFINE)
+    kind = f"IVF{lists},{held}"
+    index: Any = faiss.index_factory(videos.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     index.cp.max_points_per_centroid = POINTS_PER_CELL
     index.train(videos)
     index.add(videos)
@@ -162,13 +167,13 @@ def build_index(
     curve: list[tuple[int, float]] = []
     for nprobe in _probes(lists):
         index.nprobe = nprobe
-        found = index.search(sample, REFINE * PROBE_DEPTH)[1]
+        found = index.search(sample, refine * PROBE_DEPTH)[1]
         recall = float(np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]))
         curve.append((nprobe, recall))
         if recall >= recall_target:
             break
     nprobe, recall = curve[-1]
-    return index, IndexEntry(f"ivf{lists},sq8", nprobe, REFINE, recall, curve)
+    return index, IndexEntry(kind.lower(), nprobe, refine, recall, curve)
 
 
 def _probes(lists: int) -> Iterator[int]:

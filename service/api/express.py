@@ -5,9 +5,7 @@ little to do. All else, whatever is wrong with it included, is for the applicati
 """
 
 import re
-from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -16,8 +14,7 @@ from starlette.types import Scope
 
 from models.ids import UserId, fault_in_id
 from service.api.dependencies import Services
-from service.catalog.view import View
-from service.recommend.recommender import is_quick, recommend
+from service.recommend.recommender import is_quick, recommend_many
 from service.recommend.request import DEFAULT_K, Exploring, Request
 from service.settings import Settings
 
@@ -25,7 +22,34 @@ TEMPLATE: Final = "/v1/users/{user_id}/recommendations"
 BEFORE, AFTER = map(len, TEMPLATE.split("{user_id}"))
 PLAIN: Final = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")
 BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
+# So many at most are answered in one go, lest the event loop be held for long.
+TOGETHER: Final = 16
 encode: Final = msgspec.json.Encoder().encode
+
+
+class Quick:
+    """A request that is answered at once, together with those that come in the same moment."""
+
+    def __init__(self, express: "Express", user_id: UserId, k: int) -> None:
+        """Wait for `body` to be asked for."""
+        self.user_id, self.k = user_id, k
+        self.reply: bytes | None = None
+        self._express = express
+
+    def enter(self) -> None:
+        """Let whoever is answered first answer this request too."""
+        self._express.waiting.append(self)
+
+    def body(self) -> bytes:
+        """Return what `UserRecommendations` describes, as JSON."""
+        if self.reply is None:
+            waiting = self._express.waiting
+            alike = [one for one in waiting if one.k == self.k and one is not self]
+            together = [self, *alike[: TOGETHER - 1]]
+            taken = set(map(id, together))
+            self._express.waiting = [one for one in waiting if id(one) not in taken]
+            self._express.answer(together)
+        return cast("bytes", self.reply)
 
 
 class Express:
@@ -34,22 +58,54 @@ class Express:
     def __init__(self, state: State) -> None:
         """Find the services in `state`, once they are there."""
         self._state = state
+        self.waiting: list[Quick] = []
 
-    def take(self, scope: Scope) -> Callable[[], bytes] | None:
-        """Return what answers the request, with 200 and JSON; None if it is for the application."""
+    def take(self, scope: Scope) -> Quick | None:
+        """Return the request as one that is answered at once; None if it is for the application."""
         if scope["route"].path != TEMPLATE or scope["method"] != "GET":
             return None
         plain = PLAIN.fullmatch(scope["query_string"])
-        services: Services | None = getattr(self._state, "services", None)
+        services = self._services()
         if plain is None or services is None or any(name in BODY for name, _ in scope["headers"]):
             return None
         user_id, k = _user_id(scope["path"]), int(plain[1] or DEFAULT_K)
         view = services.catalog.latest
         if user_id is None or view is None or services.catalog.degraded:
             return None
-        if not is_quick(view, user_id, k):
-            return None
-        return partial(_answer, services, view, user_id, k)
+        return Quick(self, user_id, k) if is_quick(view, user_id, k) else None
+
+    def answer(self, together: list[Quick]) -> None:
+        """Give each of `together`, who have one `k`, its reply, all from one view."""
+        services = cast("Services", self._services())
+        view, promised = services.catalog.view, exploring(services.settings)
+        requests = [
+            Request(now=services.clock(), k=one.k, user_id=one.user_id, exploring=promised)
+            for one in together
+        ]
+        lists = recommend_many(view, requests)
+        for one, request, found in zip(together, requests, lists, strict=True):
+            services.observer.count_for_user(view, request, found)
+            one.reply = encode(
+                {
+                    "user_id": one.user_id,
+                    "bundle_id": view.bundle_id,
+                    "position": view.position,
+                    "recommendations": [
+                        {
+                            "video_id": video_id,
+                            "score": score,
+                            "source": source,
+                            "explanation": None,
+                        }
+                        for video_id, score, source in found
+                    ],
+                    "next_cursor": None,
+                }
+            )
+
+    def _services(self) -> Services | None:
+        services: Services | None = getattr(self._state, "services", None)
+        return services
 
 
 def exploring(
@@ -61,27 +117,6 @@ def exploring(
         half_life=3600 * settings.fresh_half_life_hours,
         viewers=settings.fresh_half_life_viewers,
         seed=seed,
-    )
-
-
-def _answer(services: Services, view: View, user_id: UserId, k: int) -> bytes:
-    """Return what `UserRecommendations` describes."""
-    promised = exploring(services.settings)
-    request = Request(now=services.clock(), k=k, user_id=user_id, exploring=promised)
-    found = recommend(view, request)
-    services.observer.count_for_user(view, request, found)
-    places = [
-        {"video_id": video_id, "score": score, "source": source, "explanation": None}
-        for video_id, score, source in found
-    ]
-    return encode(
-        {
-            "user_id": user_id,
-            "bundle_id": view.bundle_id,
-            "position": view.position,
-            "recommendations": places,
-            "next_cursor": None,
-        }
     )
 
 

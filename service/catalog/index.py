@@ -39,6 +39,12 @@ class Index(Protocol):
         looked at so many times as much.
         """
 
+    def retrieve_many(self, vectors: Floats, k: int) -> tuple[Rows, Floats]:
+        """Return what `retrieve` does for each of `vectors: (B, D)`: (B, k) both, missing rows -1.
+
+        What is found for one never depends on the others.
+        """
+
     def cells_of(self, vectors: Floats) -> Rows:
         """Return the cell in which each of `vectors: (N, D)` would be looked for: (N,).
 
@@ -69,6 +75,15 @@ class ExactIndex:
         scores = self._vectors @ vector
         rows = best_rows(scores, k)
         return rows, scores[rows]
+
+    def retrieve_many(self, vectors: Floats, k: int) -> tuple[Rows, Floats]:
+        """Return the best `k` rows for each, one after the other."""
+        rows = np.full((len(vectors), k), -1, dtype=np.int64)
+        scores = np.full((len(vectors), k), -np.inf, dtype=np.float32)
+        for place, vector in enumerate(vectors):
+            found, theirs = self.retrieve(vector, k)
+            rows[place, : len(found)], scores[place, : len(found)] = found, theirs
+        return rows, scores
 
     def cells_of(self, vectors: Floats) -> Rows:
         """Return one and the same cell for all."""
@@ -126,6 +141,17 @@ class FaissIndex:
         # A search that runs out of candidates pads with -1.
         found = k if rows[-1] >= 0 else int(np.count_nonzero(rows >= 0))
         return rows[:found], scores[:found]
+
+    def retrieve_many(self, vectors: Floats, k: int) -> tuple[Rows, Floats]:
+        """Return what FAISS finds for each, a few at a time."""
+        scores = np.empty((len(vectors), k), dtype=np.float32)
+        rows = np.empty((len(vectors), k), dtype=np.int64)
+        for start in range(0, len(vectors), FEW_QUERIES):
+            few = np.ascontiguousarray(vectors[start : start + FEW_QUERIES], dtype=np.float32)
+            part = slice(start, start + len(few))
+            told = swig_ptr(scores[part]), swig_ptr(rows[part])
+            self._index.search_c(len(few), swig_ptr(few), k, *told)
+        return rows, scores
 
     def cells_of(self, vectors: Floats) -> Rows:
         """Return the cell of the inverted file for each vector; one for all where there is none."""

@@ -281,8 +281,7 @@ class View:
         slack = FLOAT32_SLACK * sqrt(vector @ vector)
         rows = self._retrieve_base(vector, k, bar, slack)
         if self.overlay.delta.count:
-            arrived = self._retrieve_delta(vector, k, bar, slack)
-            rows = np.concatenate([rows, arrived + self.snapshot.manifest.videos])
+            rows = np.concatenate([rows, self.arrivals_near(vector, k, bar, slack)])
         return self._ranked(rows, vector, k)
 
     def scores(self, rows: Rows, vector: Floats) -> Doubles:
@@ -318,22 +317,25 @@ class View:
         scores[bar.mask()[:videos]] = -np.inf
         return contenders(scores, k, slack)
 
-    def _retrieve_delta(self, vector: Floats, k: int, bar: Bar, slack: float) -> Rows:
-        """Return the places of the `k` best arrivals, and those within `slack` of them.
+    def arrivals_near(self, vector: Floats, k: int, bar: Bar, slack: float) -> Rows:
+        """Return the rows of the `k` best arrivals, and those within `slack` of them.
 
         Where the index of the snapshot looks into some cells, arrivals of these cells are looked
         at. That is a matter of vectors alone, not of when this replica learnt of them.
         """
         delta, videos = self.overlay.delta, self.snapshot.manifest.videos
+        if not delta.count:
+            return NO_ROWS
         probed = self.snapshot.index.probed_cells(vector)
         if probed is not None:
             places = delta.within(probed)
             places = places[~bar.bars(places + videos)]
             if len(places) >= k:
-                return places[contenders(delta.vectors[places] @ vector, k, slack)]
+                near = contenders(delta.vectors[places] @ vector, k, slack)
+                return places[near] + videos
         scores = delta.vectors[: delta.count] @ vector
         scores[bar.bars(np.arange(videos, self.rows))] = -np.inf
-        return contenders(scores, k, slack)
+        return contenders(scores, k, slack) + videos
 
     def nearest(self, video_id: VideoId, k: int, *, bar: Bar | None = None) -> list[Candidate]:
         """Return the `k` videos of largest cosine with a live video, it and barred ones left out.

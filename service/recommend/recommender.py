@@ -1,11 +1,13 @@
 """Answers with videos: for a user, or like a video. Knows one view; nothing of HTTP or logs."""
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from models.ids import UserId, VideoId
 from service.catalog.bar import Bar
+from service.catalog.batching import retrieve_many
 from service.catalog.facets import Filter
 from service.catalog.index import Floats
 from service.catalog.representing import fold_in
@@ -34,6 +36,28 @@ def recommend(view: View, request: Request) -> list[Recommendation]:
     pool = retrieve(view, request, vector, barred)
     best = rank(view, request, pool)
     return with_fresh(view, request, vector, barred, best)
+
+
+def recommend_many(view: View, requests: Sequence[Request]) -> list[list[Recommendation]]:
+    """Return what `recommend` gives to each of `requests`, in one pass over what they share.
+
+    They have one `k`, want no diversity and have had no page before.
+    """
+    vectors = [represent(view, request) for request in requests]
+    bars = [bar_for_user(view, request) for request in requests]
+    known = [(v, bar) for v, bar in zip(vectors, bars, strict=True) if v is not None]
+    found: Iterator[list[Candidate]] = iter(())
+    if known:
+        stacked = np.stack([vector for vector, _ in known])
+        found = iter(retrieve_many(view, stacked, requests[0].k, [bar for _, bar in known]))
+    lists = []
+    for request, vector, barred in zip(requests, vectors, bars, strict=True):
+        if vector is None:
+            best = retrieve(view, request, vector, barred)
+        else:
+            best = _named(next(found), _source(view, request))
+        lists.append(with_fresh(view, request, vector, barred, best))
+    return lists
 
 
 def recommend_similar(view: View, video_id: VideoId, wanted: Wanted) -> list[Recommendation]:
@@ -73,8 +97,7 @@ def retrieve(
         found = popular_then_fresh(view, barred.mask(), wanted, unshown=request.unshown)
         return [Recommendation(*item) for item in found]
     candidates = view.retrieve(vector, wanted + len(request.shown), bar=barred)
-    trained = view.trained_interactions(request.user_id)
-    named = _named(candidates, "personal" if trained else "fold_in")
+    named = _named(candidates, _source(view, request))
     if request.shown:
         named = [one for one in named if request.unshown(one.video_id)]
     return named[:wanted]
@@ -112,6 +135,10 @@ def _bar(view: View, wanted: Wanted, seen_by: UserId | None, exclude: frozenset[
     if wanted.matching:
         barred = barred.and_mask(~view.matching(wanted.matching))
     return barred
+
+
+def _source(view: View, request: Request) -> Source:
+    return "personal" if view.trained_interactions(request.user_id) else "fold_in"
 
 
 def _named(candidates: list[Candidate], source: Source) -> list[Recommendation]:

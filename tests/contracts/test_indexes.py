@@ -79,6 +79,25 @@ def test_the_best_comes_first(build: Build) -> None:
         assert rows.tolist() == np.argsort(-(vectors @ query), kind="stable")[:25].tolist()
 
 
+def test_many_are_answered_as_each_alone(build: Build) -> None:
+    vectors = np.random.default_rng(4).normal(size=(300, 8)).astype(np.float32)
+    index = build(vectors)
+    for count in (1, 7, 40):
+        rows, scores = index.retrieve_many(vectors[:count], 25)
+        assert rows.shape == scores.shape == (count, 25)
+        for query, found, theirs in zip(vectors, rows, scores, strict=False):
+            alone, score = index.retrieve(query, 25)
+            assert found.tolist() == alone.tolist()
+            assert theirs.tolist() == score.tolist()
+
+
+def test_what_is_missing_among_many_is_marked(build: Build) -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    rows, _ = build(vectors).retrieve_many(vectors[:2], 8)
+    assert (rows[:, 5:] == -1).all()
+    assert [sorted(found[:5]) for found in rows.tolist()] == [[0, 1, 2, 3, 4]] * 2
+
+
 def test_every_video_can_be_found(build: Build) -> None:
     vectors = np.random.default_rng(1).normal(size=(200, 8)).astype(np.float32)
     assert sorted(build(vectors).retrieve(vectors[0], 200)[0].tolist()) == list(range(200))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +19,16 @@ from service.telemetry import Kind, Telemetry
 IMPORTS: Final = "/v1/videos:import"
 
 
+class Quick(Protocol):
+    """A request with an answer that takes next to no time."""
+
+    def enter(self) -> None:
+        """Be in line: who is answered before may answer this one too."""
+
+    def body(self) -> bytes:
+        """Return the JSON of the answer, whose status is 200."""
+
+
 class Admission:
     """Reads and writes have rooms of their own, so that a slow event log never keeps readers out.
 
@@ -30,12 +40,12 @@ class Admission:
         self,
         app: ASGIApp,
         *,
-        take: Callable[[Scope], Callable[[], bytes] | None],
+        take: Callable[[Scope], Quick | None],
         bodies: Bodies,
         rooms: Mapping[Kind, Room],
         telemetry: Telemetry,
     ) -> None:
-        """Wrap `app`; what `take` takes is answered with the JSON that it returns, at once."""
+        """Wrap `app`; what `take` takes is answered at once, with its JSON."""
         self._app = app
         self._take = take
         self._bodies = bodies
@@ -51,8 +61,8 @@ class Admission:
         kind: Kind = "read" if asked.needs == KeyScope.READ else "write"
         try:
             quick = self._take(scope)
-            if quick is not None and await self._rooms[kind].turn():
-                await _send_json(quick(), send)
+            if quick is not None and self._rooms[kind].join():
+                await self._answer(quick, self._rooms[kind], send)
                 return
             if asked.path == IMPORTS:
                 async with self._rooms["import"].place():
@@ -67,6 +77,21 @@ class Admission:
         except (BodyTooLarge, BodyTooSlow, Overloaded) as error:
             self._refused.labels(_reason(error)).inc()
             await service_problem(error)(scope, receive, send)
+
+    async def _answer(self, quick: Quick, room: Room, send: Send) -> None:
+        quick.enter()
+        try:
+            # Whoever has come by now is in line too, and counted.
+            await asyncio.sleep(0)
+        finally:
+            room.leave()
+        body = quick.body()
+        headers = [
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _work(self, kind: Kind, scope: Scope, client: "_Client") -> None:
         async with self._rooms[kind].place():
@@ -125,15 +150,6 @@ class _Client:
         if self.may_leave and task is not None:
             self._left = True
             task.cancel()
-
-
-async def _send_json(body: bytes, send: Send) -> None:
-    headers = [
-        (b"content-length", b"%d" % len(body)),
-        (b"content-type", b"application/json"),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _reason(error: ServiceError) -> str:

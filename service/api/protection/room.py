@@ -42,23 +42,24 @@ class Room:
             self._working.dec()
             self._places.release()
 
-    async def turn(self) -> bool:
-        """Wait until those who asked before have had their turn, for work that is done at once.
+    def join(self) -> bool:
+        """Be counted as in line until `leave`, for work that is done at once and needs no place.
 
-        False if there is no place: then it is for `place` to wait for one.
+        False if all places are taken: then it is for `place` to wait for one.
 
         Raises:
-            Overloaded: as many as may wait came before, and have not had their turn.
+            Overloaded: as many as may wait came before.
         """
         if self._places.locked():
             return False
         if self._in_line >= self._size + self._line:
             raise Overloaded("line full")
         self._in_line += 1
-        # Whoever came in the meantime is in line now, and is counted.
-        await asyncio.sleep(0)
-        self._in_line -= 1
         return True
+
+    def leave(self) -> None:
+        """Be no longer in line."""
+        self._in_line -= 1
 
     async def _wait(self) -> None:
         if self._in_line >= self._line:

@@ -1,0 +1,110 @@
+"""Retrieves for several users at once: one pass over arrays serves them all.
+
+What comes out is what `View.retrieve` gives to each of them alone; it only costs less.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from models.ids import VideoId
+from service.catalog.bar import Bar
+from service.catalog.index import Doubles, Floats, Mask, Rows, VideoRow
+from service.catalog.view import EXPECTED_SEEN, FEW_ROWS, FLOAT32_SLACK, Candidate, View, products
+
+
+class _Scored(NamedTuple):
+    """Rows (N,), which user of the batch each is for (N,), ascending, and exact scores (N,)."""
+
+    rows: Rows
+    owners: Rows
+    scores: Doubles
+
+
+def retrieve_many(
+    view: View, vectors: Floats, k: int, bars: Sequence[Bar]
+) -> list[list[Candidate]]:
+    """Return, for each of `vectors: (B, D)`, the `k` best rows that its bar leaves, best first.
+
+    Who cannot be served from one common search, because much is barred or little was found, is
+    served alone.
+    """
+    shared = bars[0].shared
+    few = min(bar.at_least_open for bar in bars) <= FEW_ROWS
+    if len(bars) == 1 or few or k < 1 or any(bar.shared is not shared for bar in bars):
+        return [view.retrieve(v, k, bar=bar) for v, bar in zip(vectors, bars, strict=True)]
+    index = view.snapshot.index
+    wanted = index.refine * k + 1
+    fetch = wanted + min(max(len(bar.rows) for bar in bars), EXPECTED_SEEN * k)
+    rows, scores = index.retrieve_many(vectors, fetch)
+    left = _left(rows, bars)
+    slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
+    if index.refine == 1:
+        left, served = _near_cut(left, scores, k, slack)
+    else:
+        served = np.count_nonzero(left, axis=1) >= wanted
+    served &= rows[:, -1] >= 0
+    best = _best(view, vectors, rows, left & served[:, None], k)
+    ends = np.searchsorted(best.owners, np.arange(len(bars) + 1)).tolist()
+    triples = _triples(view, best.rows, best.scores)
+    lists = []
+    for place, (start, end) in enumerate(pairwise(ends)):
+        if served[place]:
+            arrived = view.arrivals_near(vectors[place], k, bars[place], slack[place])
+            others = _triples(view, arrived, view.scores(arrived, vectors[place]))
+            lists.append(_ranked(chain(triples[start:end], others), k))
+        else:
+            lists.append(view.retrieve(vectors[place], k, bar=bars[place]))
+    return lists
+
+
+def _left(rows: Rows, bars: Sequence[Bar]) -> Mask:
+    """Return which of `rows: (B, F)`, found for the users of `bars`, are rows and not barred."""
+    total = len(bars[0].shared)
+    barred = bars[0].shared[rows] | (rows < 0)
+    # The rows of all bars side by side, as if each had a catalog of its own.
+    starts = np.arange(len(bars)) * total
+    keys = np.concatenate([bar.rows + start for bar, start in zip(bars, starts, strict=True)])
+    if len(keys):
+        asked = rows + starts[:, None]
+        places = np.searchsorted(keys, asked.ravel()).reshape(asked.shape)
+        places[places == len(keys)] = 0
+        barred |= keys[places] == asked
+    return ~barred
+
+
+def _near_cut(left: Mask, scores: Floats, k: int, slack: Doubles) -> tuple[Mask, Mask]:
+    """Return which of those `left: (B, F)` are within `slack: (B,)` of the k-th: (B, F).
+
+    And for whom these are all there can be: (B,). `scores: (B, F)` descend.
+    """
+    counts = np.cumsum(left, axis=1)
+    cut = scores[np.arange(len(left)), np.argmax(counts == k, axis=1)] - slack
+    return left & (scores >= cut[:, None]), (counts[:, -1] > k) & (scores[:, -1] < cut)
+
+
+def _best(view: View, vectors: Floats, rows: Rows, chosen: Mask, k: int) -> _Scored:
+    """Return the `k` best of the `chosen` among `rows`, both (B, F), by exact score, with ties."""
+    owners, columns = np.nonzero(chosen)
+    found = rows[owners, columns]
+    exact = products(view.vectors(found), vectors[owners])
+    if len(found) > 2 * k * len(vectors):
+        scores = np.full(rows.shape, -np.inf)
+        scores[owners, columns] = exact
+        kept = exact >= np.partition(scores, -k, axis=1)[owners, -k]
+        return _Scored(found[kept], owners[kept], exact[kept])
+    return _Scored(found, owners, exact)
+
+
+def _triples(view: View, rows: Rows, scores: Doubles) -> list[tuple[float, VideoId, int]]:
+    """Return (score turned round, id, row) of `rows: (N,)`: what is best is least."""
+    if not len(rows):
+        return []
+    return list(zip((-scores).tolist(), view.video_ids(rows), rows.tolist(), strict=True))
+
+
+def _ranked(triples: Iterable[tuple[float, VideoId, int]], k: int) -> list[Candidate]:
+    best = sorted(triples)[:k]
+    return [Candidate(VideoRow(row), video_id, -score) for score, video_id, row in best]
