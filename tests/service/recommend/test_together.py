@@ -135,7 +135,7 @@ def test_videos_that_suit_equally_come_in_the_order_of_their_ids(snapshot: Snaps
 
 def test_who_has_seen_the_nearest_ones_is_looked_for_further(snapshot: Snapshot) -> None:
     fresh = View(snapshot, Overlay.empty(snapshot, START))
-    steps = []
+    steps: list[tuple[str, str, int]] = []
     for number, name in enumerate(NAMES[:6]):
         best = recommend(fresh, Request(now=0.0, k=100, user_id=UserId(name)))
         steps += [(name, one.video_id, 0) for one in best[: 15 * number]]
