@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -47,6 +47,7 @@ from training.evaluate import GROUPS, METRICS, evaluate, inner_products
 from training.export import export
 from training.judge import judge
 from training.loop import fit
+from training.metrics_file import told_in
 from training.progress import epochs_shown, figure_shown
 from training.report.page import Outcome, write_report
 from training.team import joined
@@ -180,6 +181,10 @@ def fit_(
         Path | None,
         typer.Option(help="Folder for log, checkpoint and report; the same command goes on."),
     ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(help="Write metrics here for node exporter; a name that ends in .prom."),
+    ] = None,
 ) -> None:
     """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
     kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
@@ -193,24 +198,28 @@ def fit_(
         run_folder = None if run is None else RunFolder(run, data, settings, seed=seed)
         if run_folder is not None and run_folder.has_checkpoint:
             console.print(f"going on from the checkpoint in {run}", soft_wrap=True, markup=False)
-        with (
-            joined(choose_device(device)) as team,
-            epochs_shown(console, "fitting MetaMMF") as show,
-        ):
-            fitted = fit(
-                data,
-                settings,
-                seed=seed,
-                max_seconds=None if max_minutes is None else 60 * max_minutes,
-                run=run_folder,
-                team=team,
-                report=show if team.leads else lambda _: None,
-            )
-        if not team.leads:
-            return
-        metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
-        _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
-        bundle_id = export(fitted, data, settings, out, metrics=metrics, seed=seed)
+        with ExitStack() as until_exported:
+            with (
+                joined(choose_device(device)) as team,
+                epochs_shown(console, "fitting MetaMMF") as show,
+            ):
+                path = metrics_file if team.leads else None
+                told = until_exported.enter_context(told_in(path, data))
+                fitted = fit(
+                    data,
+                    settings,
+                    seed=seed,
+                    max_seconds=None if max_minutes is None else 60 * max_minutes,
+                    run=run_folder,
+                    team=team,
+                    report=told.also(show) if team.leads else lambda _: None,
+                )
+            if not team.leads:
+                return
+            metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
+            _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
+            bundle_id = export(fitted, data, settings, out, metrics=metrics, seed=seed)
+            told.succeed(bundle_id, metrics)
         if run is not None and fitted.fusion is not None:
             outcome = Outcome(data, settings, seed, fitted, fitted.fusion, metrics)
             page = write_report(run, outcome)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from eventlog.errors import EventLogFull, EventLogUnavailable, KeyReused
 from service.api.problems import OTHERS, PROBLEMS
@@ -20,6 +21,7 @@ from tests.support.deployment import ROOT, named_rows, table_rows
 from training.build import BUILDERS
 from training.config import MODEL_DEFAULTS, FitConfig
 from training.data.folder import ACCEPTABLE, read_dataset
+from training.metrics_file import MetricsFile
 
 # What the text format appends to the name of a metric of each type.
 SUFFIXES = {"counter": "_total", "info": "_info"}
@@ -34,9 +36,8 @@ DOCUMENTS = [
 ]
 
 
-def exported_metrics() -> dict[str, set[str]]:
-    """Return the labels of every metric that the service exports, by its exposed name."""
-    registry = Telemetry().registry
+def exported_metrics(registry: CollectorRegistry) -> dict[str, set[str]]:
+    """Return the labels of every metric in `registry`, by its exposed name."""
     found = {}
     for collector in registry._collector_to_names:
         declared = getattr(collector, "_labelnames", ())
@@ -93,8 +94,10 @@ def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> None:
     written = {
         name: set(re.findall(r"`(\w+)`", row[0])) for name, row in named_rows("metrics.md").items()
     }
-    exported = exported_metrics()
-    exported["reco_bundle_info"].add("bundle_id")  # known once a bundle is served
+    exported = exported_metrics(Telemetry().registry)
+    exported |= exported_metrics(MetricsFile(None).registry)
+    for info in ("reco_bundle_info", "reco_training_bundle_info"):
+        exported[info].add("bundle_id")  # known once there is a bundle
     assert written == exported
 
 
