@@ -1,14 +1,17 @@
 """Every setting of the service. Each is also RECO_<NAME> in the environment."""
 
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventlog.events import Kind
+from service.catalog.milvus.address import read_address
 
+FAISS: Final = "faiss"
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 # As browsers send it: no path, no slash at the end, lower case.
 Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+)$")]
@@ -26,6 +29,20 @@ class Settings(BaseSettings):
         "sqlite:///.reco/events.db",
         description="Where events are kept: sqlite:///relative/path, sqlite:////absolute/path, "
         "redis://host:port/database or rediss://….",
+    )
+    index: str = Field(
+        FAISS,
+        description="Where vectors are searched: faiss (in this process), "
+        "milvus://host:port/database, or https://… for one over TLS.",
+    )
+    index_token: SecretStr | None = Field(
+        None, description="What Milvus knows us by: user:password or a token. Never logged."
+    )
+    index_timeout_seconds: float = Field(
+        0.5,
+        gt=0,
+        le=60,
+        description="How long a search in Milvus may take before the bundle's own index answers.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
@@ -119,6 +136,15 @@ class Settings(BaseSettings):
     def exposed(self) -> bool:
         """Whether others than this machine can ask, and nobody has to say who they are."""
         return self.api_keys is None and not _is_loopback(self.host)
+
+    @field_validator("index", mode="after")
+    @classmethod
+    def _reachable(cls, index: str) -> str:
+        if index != FAISS:
+            read_address(index)
+            if find_spec("pymilvus") is None:
+                raise ValueError("needs pymilvus: install the extra `milvus`")
+        return index
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -17,8 +17,8 @@ from prometheus_client import (
 )
 
 from service.measures.catalog import CatalogMetrics
-from service.measures.ingest import IngestMetrics
 from service.measures.engine import EngineMetrics
+from service.measures.ingest import IngestMetrics
 from service.measures.lists import InspectionMetrics, ListMetrics
 
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

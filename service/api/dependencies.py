@@ -50,6 +50,16 @@ class Services:
         """Run blocking or heavy work beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, call, *args)
 
+    async def search(self, response: Response, call: Callable[..., T], *args: Any) -> T:
+        """Do the same with what may search; a header of `response` says what it suffered from.
+
+        That an index engine is away may have been found out just then.
+        """
+        found = await self.in_worker(call, *args)
+        if self.catalog.degraded:
+            response.headers["X-Degraded"] = self.catalog.degraded
+        return found
+
     async def record(
         self, events: Sequence[Event], key: WriteKey | None, response: Response
     ) -> Position:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from models.ids import UserId, VideoId
 from service.api.cursors import from_cursor, to_cursor
@@ -49,26 +49,27 @@ async def get_recommendations(
     user_id: UserIdDep,
     view: ViewDep,
     services: ServicesDep,
+    response: Response,
     options: Annotated[UserOptions, Query()],
 ) -> UserRecommendations:
     """Return the best k videos that the user has not met; for an unknown user the popular ones."""
     # Asked for with no option but k, `Express` answers it and this is never called.
     request = _asked(services, options, user_id, place="query")
-    return await _answer(services, view, request, paged=options.paged)
+    return await _answer(services, view, request, response, paged=options.paged)
 
 
 @router.post("/recommendations", dependencies=[Depends(require_json)])
 async def post_recommendations(
-    body: RecommendationBody, view: ViewDep, services: ServicesDep
+    body: RecommendationBody, view: ViewDep, services: ServicesDep, response: Response
 ) -> UserRecommendations:
     """Return the same with all that is known of the moment in the body: a session, say."""
     request = _asked_in(services, body, "body")
-    return await _answer(services, view, request, paged=body.paged)
+    return await _answer(services, view, request, response, paged=body.paged)
 
 
 @router.post("/recommendations:batch", dependencies=[Depends(require_json)])
 async def post_recommendation_batch(
-    body: RecommendationBatch, view: ViewDep, services: ServicesDep
+    body: RecommendationBatch, view: ViewDep, services: ServicesDep, response: Response
 ) -> RecommendationBatchReply:
     """Return lists for many at once, all from one position."""
     now = services.clock()
@@ -81,7 +82,7 @@ async def post_recommendation_batch(
         bundle_id=view.bundle_id,
         position=view.position,
         results=[
-            await _answer(services, view, request, paged=one.paged)
+            await _answer(services, view, request, response, paged=one.paged)
             for one, request in zip(body.requests, requests, strict=True)
         ],
     )
@@ -121,11 +122,12 @@ async def get_similar(
     video_id: VideoIdDep,
     view: ViewDep,
     services: ServicesDep,
+    response: Response,
     options: Annotated[VideoListQuery, Query()],
 ) -> SimilarVideos:
     """Return the k videos most like this one, by cosine of their vectors."""
     wanted = options.wanted(services.clock())
-    found = await services.in_worker(recommend_similar, view, video_id, wanted)
+    found = await services.search(response, recommend_similar, view, video_id, wanted)
     return SimilarVideos(
         video_id=video_id,
         bundle_id=view.bundle_id,
@@ -173,9 +175,9 @@ def _asked_in(services: Services, body: RecommendationBody, place: str) -> Reque
 
 
 async def _answer(
-    services: Services, view: View, request: Request, *, paged: bool
+    services: Services, view: View, request: Request, response: Response, *, paged: bool
 ) -> UserRecommendations:
-    found = await services.in_worker(recommend, view, request)
+    found = await services.search(response, recommend, view, request)
     reasons: Sequence[Explained | None] = [None] * len(found)
     if request.explained:
         reasons = await explained(services, view, request, found)

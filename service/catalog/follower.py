@@ -163,6 +163,7 @@ class Follower:
                     fresh = await self._loader.advance(fresh)
                     self._catalog.note_loss("")
                     self._wanted_anew.clear()
+                self._loader.announce(fresh)
                 await self._show(fresh, caught_up=loaded.caught_up)
             log.info(
                 "bundle loaded",

@@ -26,11 +26,13 @@ class Index(Protocol):
     """Search over the video vectors of one bundle; never changed once built.
 
     `refine` times as many rows as wanted are to be asked for and scored again, where scores come
-    rounded; it is 1 where they do not. A search scores about `scanned` rows.
+    rounded; it is 1 where they do not. A search scores about `scanned` rows. One that is `remote`
+    is waited for: it is done elsewhere.
     """
 
     refine: int
     scanned: int
+    remote: bool
 
     def retrieve(self, vector: Floats, k: int, *, effort: int = 1) -> tuple[Rows, Floats]:
         """Return rows and inner products of at most `k` videos near `vector: (D,)`, best first.
@@ -61,6 +63,7 @@ class ExactIndex:
     def __init__(self, vectors: Floats) -> None:
         """Keep `vectors: (V, D)` as given; they may be memory-mapped."""
         self._vectors = vectors
+        self.remote = False
         self.refine = 1
         self.scanned = len(vectors)
 
@@ -100,6 +103,7 @@ class FaissIndex:
     def __init__(self, index: Any, entry: IndexEntry) -> None:
         """Wrap a loaded FAISS index, which is to be searched as `entry` says."""
         self._index = index
+        self.remote = False
         self.refine = entry.refine
         self._quantizer = index.quantizer if isinstance(index, faiss.IndexIVF) else None
         self.scanned = index.ntotal

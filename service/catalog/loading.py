@@ -14,6 +14,7 @@ from eventlog.errors import EventLogError, EventLogUnavailable, LogReplaced, Pos
 from eventlog.log import EventLog
 from eventlog.position import START, Position
 from models.bundle.errors import BundleError, UnfitBundle
+from service.catalog.index import Index
 from service.catalog.overlay import Overlay
 from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
@@ -46,13 +47,22 @@ class Loader:
     """
 
     def __init__(
-        self, shelf: Shelf, event_log: EventLog, replay: Replay, telemetry: Telemetry
+        self,
+        shelf: Shelf,
+        event_log: EventLog,
+        replay: Replay,
+        telemetry: Telemetry,
+        on_served: Callable[[Index], None] | None = None,
     ) -> None:
-        """Keep where bundles and events come from; nothing is loaded yet."""
+        """Keep where bundles and events come from; nothing is loaded yet.
+
+        `on_served` is told of the index of each bundle before it is served.
+        """
         self._shelf = shelf
         self._event_log = event_log
         self._replay = replay
         self._telemetry = telemetry
+        self._on_served = on_served
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="builder")
 
     async def load(self, served: View | None, *, anew: bool) -> Loaded:
@@ -87,6 +97,11 @@ class Loader:
             elif least.view is None or unreadable < _unreadable(least.view):
                 least = found
         return least._replace(fault="; ".join(faults))
+
+    def announce(self, view: View) -> None:
+        """Say that a view of another bundle is about to be served."""
+        if self._on_served is not None:
+            self._on_served(view.snapshot.index)
 
     async def trim(self) -> None:
         """Drop what happened before the oldest bundle on the shelf: no replica reads that again."""

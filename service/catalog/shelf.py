@@ -1,5 +1,6 @@
 """Which bundles there are and which of them can be used. Knows files; nothing of logs or views."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,14 @@ import structlog
 from eventlog.position import START, Position, is_position
 from models.bundle import layout
 from models.bundle.errors import BundleError, CorruptBundle
-from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id, read_manifest
+from models.bundle.reader import (
+    Bundle,
+    list_bundle_ids,
+    read_bundle,
+    read_current_id,
+    read_manifest,
+)
+from service.catalog.index import Index
 from service.catalog.snapshot import Snapshot
 from service.telemetry import Telemetry
 
@@ -16,6 +24,8 @@ log = structlog.get_logger()
 
 # Names, sizes and times of a bundle's files: a refused one is looked at again once they change.
 Stamp = tuple[tuple[str, int, int], ...]
+# Given a bundle and the index in it, returns the index to search in.
+Indexer = Callable[[Bundle, Index], Index]
 
 
 class Choice(NamedTuple):
@@ -28,9 +38,10 @@ class Choice(NamedTuple):
 class Shelf:
     """The folder of bundles. A refused bundle is refused again at no cost until it changes."""
 
-    def __init__(self, root: Path, telemetry: Telemetry) -> None:
-        """Keep where the bundles are."""
+    def __init__(self, root: Path, telemetry: Telemetry, indexer: Indexer | None = None) -> None:
+        """Keep where the bundles are; without an `indexer` they are searched by their own index."""
         self._root = root
+        self._indexer = indexer
         self._telemetry = telemetry
         self._refused: dict[str, tuple[Stamp, BundleError]] = {}
 
@@ -59,10 +70,13 @@ class Shelf:
         if known_error is not None and known_stamp == stamp:
             raise known_error
         try:
-            return _open(folder)
+            snapshot = _open(folder)
         except BundleError as error:
             self.refuse(bundle_id, error)
             raise
+        if self._indexer is not None:
+            snapshot.index = self._indexer(snapshot.bundle, snapshot.index)
+        return snapshot
 
     def refuse(self, bundle_id: str, error: BundleError) -> None:
         """Take note that a bundle cannot be used as it is."""

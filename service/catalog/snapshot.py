@@ -9,7 +9,7 @@ from models.bundle.reader import Bundle
 from models.ids import UserId, VideoId
 from service.catalog.facets import TrainedFacets
 from service.catalog.fusing import Fuser
-from service.catalog.index import FaissIndex, Floats, Rows, UserRow, VideoRow
+from service.catalog.index import FaissIndex, Floats, Index, Rows, UserRow, VideoRow
 
 
 class Snapshot:
@@ -24,7 +24,7 @@ class Snapshot:
         self.bundle = bundle
         self.manifest = bundle.manifest
         self.vectors: Floats = bundle.videos
-        self.index = FaissIndex.open(
+        self.index: Index = FaissIndex.open(
             bundle.index_file,
             shape=(bundle.manifest.videos, bundle.manifest.vector_dim),
             entry=bundle.manifest.index,

@@ -19,6 +19,7 @@ class Catalog:
         self._bundle_fault = ""
         self._log_fault = ""
         self._loss = ""
+        self._index_fault = ""
 
     @property
     def view(self) -> View:
@@ -58,6 +59,8 @@ class Catalog:
             suffered.append("events were lost, answers may be wrong")
         elif self._log_fault or not self._caught_up:
             suffered.append("the event log cannot be read, answers may be out of date")
+        if self._index_fault:
+            suffered.append("the index engine is away, the bundle's own index answers")
         return "; ".join(suffered)
 
     @property
@@ -92,6 +95,11 @@ class Catalog:
         self._loss = loss
         self._tell_state()
 
+    def note_index(self, fault: str) -> None:
+        """Take note of why the index engine does not answer; "" for nothing."""
+        self._index_fault = fault
+        self._tell_state()
+
     def _tell_bundle(self, view: View) -> None:
         manifest = view.snapshot.manifest
         self._telemetry.catalog.observe_bundle(
@@ -108,6 +116,7 @@ class Catalog:
                 "bundle": bool(self._bundle_fault),
                 "event log": bool(self._log_fault) or not self._caught_up,
                 "events lost": bool(self._loss),
+                "index": bool(self._index_fault),
             }
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-FAULTS: Final = ("bundle", "event log", "events lost")
+FAULTS: Final = ("bundle", "event log", "events lost", "index")
 EVENTS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 512)
 
 

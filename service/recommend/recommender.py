@@ -147,5 +147,6 @@ def _named(candidates: list[Candidate], source: Source) -> list[Recommendation]:
 
 def is_quick(view: View, user_id: UserId, k: int) -> bool:
     """Tell whether a list for this user is a matter of tenths of a millisecond."""
-    few = view.snapshot.index.scanned <= QUICK_ROWS
+    index = view.snapshot.index
+    few = not index.remote and index.scanned <= QUICK_ROWS
     return few and k <= QUICK_K and len(view.history(user_id).videos) <= QUICK_HISTORY

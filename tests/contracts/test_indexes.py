@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -13,21 +13,32 @@ from hypothesis import strategies as st
 from models.bundle.errors import CorruptBundle
 from models.bundle.manifest import IndexEntry
 from service.catalog.index import ExactIndex, FaissIndex, Floats, Index
+from service.catalog.milvus.index import MilvusIndex
+from tests.support.engines import Unasked, milvus_index, published
+from tests.support.milvus import MilvusServer
 from tests.support.protocols import implementations
 
-Builder = Callable[[Floats, Path], Index]
+
+class Place(NamedTuple):
+    """Where an index can be: in a folder, or in the Milvus that is started when first asked for."""
+
+    folder: Path
+    milvus: Callable[[], MilvusServer]
 
 
-def exact(vectors: Floats, _: Path) -> Index:
+Builder = Callable[[Floats, Place], Index]
+
+
+def exact(vectors: Floats, _: Place) -> Index:
     return ExactIndex(vectors)
 
 
-def flat(vectors: Floats, folder: Path) -> Index:
+def flat(vectors: Floats, place: Place) -> Index:
     entry = IndexEntry("flat", 0, 1, 1.0)
-    return opened(faiss.IndexFlatIP(vectors.shape[1]), vectors, folder, entry)
+    return opened(faiss.IndexFlatIP(vectors.shape[1]), vectors, place.folder, entry)
 
 
-def inverted(vectors: Floats, folder: Path) -> Index:
+def inverted(vectors: Floats, place: Place) -> Index:
     """Probe every list: only then is an inverted file bound to the contract."""
     lists = max(1, len(vectors) // 40)
     index: Any = faiss.index_factory(
@@ -35,7 +46,13 @@ def inverted(vectors: Floats, folder: Path) -> Index:
     )
     index.cp.min_points_per_centroid = 1
     index.train(vectors)
-    return opened(index, vectors, folder, IndexEntry(f"ivf{lists}", lists, 1, 1.0))
+    return opened(index, vectors, place.folder, IndexEntry(f"ivf{lists}", lists, 1, 1.0))
+
+
+def milvus(vectors: Floats, place: Place) -> Index:
+    """Of fewer than a thousand rows Milvus indexes none and scores all of them."""
+    engine, own = place.milvus().engine(), Unasked(inverted(vectors, place))
+    return published(engine, milvus_index(engine, vectors, own))
 
 
 def opened(index: Any, vectors: Floats, folder: Path, entry: IndexEntry) -> Index:
@@ -45,7 +62,11 @@ def opened(index: Any, vectors: Floats, folder: Path, entry: IndexEntry) -> Inde
     return FaissIndex.open(folder / "index.faiss", shape=shape, entry=entry)
 
 
-BUILDERS: dict[type, list[Builder]] = {ExactIndex: [exact], FaissIndex: [flat, inverted]}
+BUILDERS: dict[type, list[Builder]] = {
+    ExactIndex: [exact],
+    FaissIndex: [flat, inverted],
+    MilvusIndex: [milvus],
+}
 
 
 def test_no_index_escapes_this_suite() -> None:
@@ -56,7 +77,8 @@ def test_no_index_escapes_this_suite() -> None:
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Floats], Index]:
     """Builds the index under test over given vectors."""
     builder: Builder = request.param
-    return lambda vectors: builder(np.ascontiguousarray(vectors, np.float32), tmp_path)
+    place = Place(tmp_path, lambda: request.getfixturevalue("milvus"))
+    return lambda vectors: builder(np.ascontiguousarray(vectors, np.float32), place)
 
 
 Build = Callable[[Floats], Index]
