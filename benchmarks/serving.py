@@ -12,7 +12,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -24,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine
-from benchmarks.planting import USERS, plant
+from benchmarks.planting import USERS, made_up, plant
 from benchmarks.server import Client, running, running_server
 from models.bundle.reader import Bundle, list_bundle_ids, read_bundle
 
@@ -39,6 +45,8 @@ BUSY_CONNECTIONS: Final = 16
 CALM_CONNECTIONS: Final = 64
 LOAD: Final = 0.7
 JUDGED: Final = 300
+ARRIVALS, BATCH = 200, 20
+JSON: Final = {"content-type": "application/json"}
 SERVER_CORE, CLIENT_CORE = 0, 1
 TICK: Final = os.sysconf("SC_CLK_TCK")
 MEBIBYTE: Final = 1 << 20
@@ -71,6 +79,7 @@ class Figures(NamedTuple):
     ceiling_p99: float
     recall: float
     boot: float
+    beside: float
     resident: float
     own: float
 
@@ -117,6 +126,11 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             )
             for _ in range(rounds)
         ]
+        alone, beside = [], []
+        for _ in range(rounds):
+            alone.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate)
+            with _arriving(service.port):
+                beside.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate)
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         ratios = sorted(mine.rate / bare.rate for mine, bare in busy)
         resident, own = _memory(service.pid)
@@ -135,6 +149,7 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             ceiling_p99=median(bare.p99 for _, bare in calm),
             recall=_recall(service, bundle),
             boot=service.ready_after,
+            beside=median(beside) / median(alone),
             resident=resident,
             own=own,
         )
@@ -173,6 +188,54 @@ def _loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> 
         p99=_milliseconds(_said(r"\n +99% +(\S+)", told)),
         cpu=1000 * (_cpu(client.pid) - before) / counted,
     )
+
+
+@contextmanager
+def _arriving(port: int) -> Iterator[None]:
+    """Send ARRIVALS new videos a second, in batches, until the block ends.
+
+    Raises:
+        RuntimeError: they were not all taken, or not at that rate.
+    """
+    ended, late = threading.Event(), list[float]()
+
+    def send() -> None:
+        rng, connection = np.random.default_rng(), HTTPConnection("127.0.0.1", port, timeout=20)
+        due = time.monotonic()
+        while not ended.is_set():
+            connection.request("POST", "/v1/videos:batch", _batch(rng), JSON)
+            answer = connection.getresponse()
+            results = json.loads(answer.read())["results"]
+            if any(one["status"] != 201 for one in results):  # noqa: PLR2004
+                raise RuntimeError(f"{answer.status} {results}")
+            due += BATCH / ARRIVALS
+            late.append(time.monotonic() - due)
+            ended.wait(due - time.monotonic())
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            yield
+        finally:
+            ended.set()
+            sending.result()
+    if median(late) > BATCH / ARRIVALS:
+        raise RuntimeError(f"batches were {median(late):.2f} s late")
+
+
+def _batch(rng: np.random.Generator) -> bytes:
+    features = made_up(BATCH, rng)
+    videos = [
+        {
+            "video_id": f"new-{rng.integers(1 << 62)}",
+            "features": {
+                name: {"dtype": "float32", "data": b64encode(rows[place].tobytes()).decode()}
+                for name, rows in features.items()
+            },
+        }
+        for place in range(BATCH)
+    ]
+    return json.dumps({"videos": videos}).encode()
 
 
 def _said(pattern: str, text: str) -> str:
@@ -222,6 +285,7 @@ def _table(found: Sequence[Figures]) -> Table:
         "CPU ms each, service / ceiling",
         f"p50, p99 ms at {LOAD:.0%} load, service / ceiling",
         "recall@20",
+        f"with {ARRIVALS} arrivals a second",
         "boot, s",
         "resident MiB, of it own",
         title=f"lists of {K} for known users who have seen {SEEN}",
@@ -236,6 +300,7 @@ def _table(found: Sequence[Figures]) -> Table:
             f"{one.cpu:.3f} / {one.ceiling_cpu:.3f}",
             f"{one.p50:.1f}, {one.p99:.1f} / {one.ceiling_p50:.1f}, {one.ceiling_p99:.1f}",
             f"{one.recall:.3f}",
+            f"{one.beside:.2f}",
             f"{one.boot:.1f}",
             f"{one.resident:.0f}, {one.own:.0f}",
         )

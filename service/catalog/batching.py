@@ -3,8 +3,8 @@
 What comes out is what `View.retrieve` gives to each of them alone; it only costs less.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -49,15 +49,34 @@ def retrieve_many(
     best = _best(view, vectors, rows, left & served[:, None], k)
     ends = np.searchsorted(best.owners, np.arange(len(bars) + 1)).tolist()
     triples = _triples(view, best.rows, best.scores)
-    lists = []
-    for place, (start, end) in enumerate(pairwise(ends)):
-        if served[place]:
-            arrived = view.arrivals_near(vectors[place], k, bars[place], slack[place])
-            others = _triples(view, arrived, view.scores(arrived, vectors[place]))
-            lists.append(_ranked(chain(triples[start:end], others), k))
-        else:
-            lists.append(view.retrieve(vectors[place], k, bar=bars[place]))
-    return lists
+    parts = [triples[start:end] for start, end in pairwise(ends)]
+    cuts = np.array([-sorted(part)[k - 1][0] if len(part) >= k else -np.inf for part in parts])
+    for place, arrived in enumerate(_arrived(view, vectors, k, bars, cuts - slack)):
+        if len(arrived):
+            parts[place] += _triples(view, arrived, view.scores(arrived, vectors[place]))
+    return [
+        _ranked(part, k) if alike else view.retrieve(vector, k, bar=bar)
+        for part, alike, vector, bar in zip(parts, served, vectors, bars, strict=True)
+    ]
+
+
+def _arrived(
+    view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Doubles
+) -> Iterator[Rows]:
+    """Yield for each user the rows of arrivals that may be in the list.
+
+    What scores less than `cuts: (B,)` is in none.
+    """
+    delta, videos = view.overlay.delta, view.snapshot.manifest.videos
+    if not view.few_arrivals:
+        for vector, bar in zip(vectors, bars, strict=True):
+            slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
+            yield view.arrivals_near(vector, k, bar, slack)
+    elif delta.count:
+        scores = vectors @ delta.vectors[: delta.count].T
+        for theirs, bar, cut in zip(scores, bars, cuts.tolist(), strict=True):
+            rows = np.flatnonzero(theirs >= cut) + videos
+            yield rows[~bar.bars(rows)]
 
 
 def _left(rows: Rows, bars: Sequence[Bar]) -> Mask:
@@ -105,6 +124,6 @@ def _triples(view: View, rows: Rows, scores: Doubles) -> list[tuple[float, Video
     return list(zip((-scores).tolist(), view.video_ids(rows), rows.tolist(), strict=True))
 
 
-def _ranked(triples: Iterable[tuple[float, VideoId, int]], k: int) -> list[Candidate]:
+def _ranked(triples: list[tuple[float, VideoId, int]], k: int) -> list[Candidate]:
     best = sorted(triples)[:k]
     return [Candidate(VideoRow(row), video_id, -score) for score, video_id, row in best]

@@ -33,6 +33,8 @@ T = TypeVar("T", np.bool_, np.float64)
 FEW_ROWS: Final = 4096
 # Looking for more than this share of all rows is slower than scoring all of them.
 LARGEST_SHARE: Final = 0.5
+# So many arrivals are compared as fast as a part of them is picked out.
+FEW_ARRIVALS: Final = 4096
 # So many times K are looked for beyond K where as many were seen.
 EXPECTED_SEEN: Final = 3
 # Rows in order of popularity are looked at in chunks of this size, doubled each time.
@@ -80,7 +82,17 @@ class View:
     @cached_property
     def live_videos(self) -> int:
         """How many videos there are, hidden ones included."""
-        return self.rows - int(self.overlay.blocked.sum()) - int(self.overlay.delta.dead.sum())
+        return self.rows - int(np.count_nonzero(self.overlay.blocked)) - self._dead_arrivals
+
+    @cached_property
+    def _dead_arrivals(self) -> int:
+        return int(np.count_nonzero(self.overlay.delta.dead))
+
+    @property
+    def few_arrivals(self) -> bool:
+        """Whether all arrivals are compared rather than those of some cells."""
+        # Live ones decide: how many dead ones are still there differs between replicas.
+        return self.overlay.delta.count - self._dead_arrivals <= FEW_ARRIVALS
 
     @cached_property
     def _barred(self) -> Mask:
@@ -320,13 +332,14 @@ class View:
     def arrivals_near(self, vector: Floats, k: int, bar: Bar, slack: float) -> Rows:
         """Return the rows of the `k` best arrivals, and those within `slack` of them.
 
-        Where the index of the snapshot looks into some cells, arrivals of these cells are looked
-        at. That is a matter of vectors alone, not of when this replica learnt of them.
+        Where there are many, and the index of the snapshot looks into some cells, arrivals of these
+        cells are looked at. That is a matter of vectors and numbers alone, not of when this replica
+        learnt of them.
         """
         delta, videos = self.overlay.delta, self.snapshot.manifest.videos
         if not delta.count:
             return NO_ROWS
-        probed = self.snapshot.index.probed_cells(vector)
+        probed = None if self.few_arrivals else self.snapshot.index.probed_cells(vector)
         if probed is not None:
             places = delta.within(probed)
             places = places[~bar.bars(places + videos)]

@@ -88,9 +88,10 @@ def told(snapshot: Snapshot, steps: list[tuple[str, str, int]]) -> View:
     return view
 
 
-@pytest.fixture(autouse=True)
-def _few_rows_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[0, 4096], ids=["in cells", "all arrivals"])
+def _few_rows_are_fewer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let so small a catalog be searched as a large one is."""
+    monkeypatch.setattr(view_module, "FEW_ARRIVALS", request.param)
     for module in (view_module, batching):
         monkeypatch.setattr(module, "FEW_ROWS", 30)
 
