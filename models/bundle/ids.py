@@ -18,6 +18,8 @@ HASH_BYTES: Final = 8
 # So many ids are looked at to see whether hashes and order are those of the ids.
 SAMPLED: Final = 1000
 ITERATED_AT_ONCE: Final = 4096
+# A request asks for the row of its user four times: so many answers are kept, 5 MB of them.
+KEPT: Final = 1 << 15
 DECODED_AT_ONCE: Final = 1 << 20
 
 TENSORS: Final[Mapping[str, type]] = {
@@ -55,6 +57,7 @@ class IdTable(Sequence[str]):
         self._start_at, self._hash_at, self._row_at = (
             arrays[name].data for name in ("starts", "hashes", "rows")
         )
+        self._found: dict[str, int | None] = {}
         _check_text(self._text, arrays["text"], self._starts)
         self._check_distinct(arrays["rows"])
         self._check_samples()
@@ -88,12 +91,21 @@ class IdTable(Sequence[str]):
 
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids in `rows: (N,)`."""
-        text = self._text
-        starts, ends = self._starts[rows].tolist(), self._starts[rows + 1].tolist()
-        return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+        text, start_at = self._text, self._start_at
+        return [str(text[start_at[row] : start_at[row + 1]], "utf-8") for row in rows.tolist()]
 
     def row(self, text: str) -> int | None:
         """Return the row of an id."""
+        try:
+            return self._found[text]
+        except KeyError:
+            row = self._find(text)
+        if len(self._found) >= KEPT:
+            self._found.clear()
+        self._found[text] = row
+        return row
+
+    def _find(self, text: str) -> int | None:
         # What is no valid text is passed through: it is no id of any row.
         raw = text.encode("utf-8", "surrogatepass")
         known = hash_of(raw)
@@ -117,7 +129,7 @@ class IdTable(Sequence[str]):
         places = np.unique(np.linspace(0, max(self._count - 1, 0), SAMPLED).astype(np.int64))
         places = places[places < self._count]
         for row, text in zip(places.tolist(), self.ids(places), strict=True):
-            if self.row(text) != row:
+            if self._find(text) != row:
                 raise ValueError(f"the hash of row {row} is not that of its id")
         before = self.ids(self.order[np.maximum(places - 1, 0)])
         for place, first, second in zip(

@@ -137,6 +137,18 @@ def test_bytes_that_are_no_text_are_refused(raw: bytes, starts: list[int]) -> No
         IdTable(tensors)
 
 
+def test_what_was_found_is_told_again_however_much_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ids_module, "KEPT", 3)
+    table = IdTable(table_of(PLAIN))
+    for _ in range(2):
+        for row, text in enumerate(PLAIN):
+            assert table.row(text) == table.row(text) == row
+            assert table.row(f"{text}?") is None
+            assert len(table._found) <= 3
+
+
 def test_a_character_may_lie_across_what_is_decoded_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
