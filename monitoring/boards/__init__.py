@@ -1,0 +1,1 @@
+"""One module a dashboard: rows of panels, each a question."""
