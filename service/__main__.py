@@ -17,9 +17,11 @@ from eventlog.errors import EventLogError
 from models.bundle.errors import BundleError, NoBundle
 from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import make_current
+from service.catalog.milvus.engine import EngineAway
 from service.doctor import examine
 from service.errors import ServiceError
 from service.keys import KeysError, Scope, create_key, read_keys, revoke_key
+from service.pushing import push
 from service.server import serve as run_server
 from service.settings import Settings
 
@@ -103,26 +105,45 @@ def list_bundles(bundles: Bundles = None) -> None:
     Console().print(table)
 
 
+@bundles_app.command("push")
+def push_bundle(
+    bundle_id: Annotated[str, typer.Argument(help="The bundle to have there.")],
+    bundles: Bundles = None,
+) -> None:
+    """Put a bundle into the index engine (RECO_INDEX) ahead of its being served."""
+    settings = _settings(bundles=bundles)
+    _known(settings.bundles, bundle_id)
+    try:
+        if not push(settings, bundle_id):
+            _fail("there is no index engine: RECO_INDEX is faiss")
+    except (BundleError, EngineAway, OSError) as error:
+        _fail(str(error))
+    typer.echo(bundle_id)
+
+
 @bundles_app.command()
 def activate(
     bundle_id: Annotated[str, typer.Argument(help="The bundle to serve.")], bundles: Bundles = None
 ) -> None:
-    """Verify a bundle and make it current; running services load it within seconds."""
-    root = _settings(bundles=bundles).bundles
-    if bundle_id not in list_bundle_ids(root):
-        _fail(f"{root} holds no bundle {bundle_id!r}")
-    _activate(root, bundle_id)
+    """Verify a bundle and make it current; running services load it within seconds.
+
+    With an index engine it is put there first; an engine that is away holds nothing up.
+    """
+    settings = _settings(bundles=bundles)
+    _known(settings.bundles, bundle_id)
+    _activate(settings, bundle_id)
 
 
 @bundles_app.command()
 def rollback(bundles: Bundles = None) -> None:
     """Make the bundle before the current one current."""
-    root = _settings(bundles=bundles).bundles
+    settings = _settings(bundles=bundles)
+    root = settings.bundles
     current = _current(root)
     older = [bundle_id for bundle_id in list_bundle_ids(root) if current and bundle_id < current]
     if not older:
         _fail(f"{root} holds no bundle older than the current one, {current!r}")
-    _activate(root, older[0])
+    _activate(settings, older[0])
 
 
 @keys_app.command("create")
@@ -180,10 +201,19 @@ def _keys_file(flag: Path | None) -> Path:
     return file
 
 
-def _activate(root: Path, bundle_id: str) -> None:
+def _known(root: Path, bundle_id: str) -> None:
+    if bundle_id not in list_bundle_ids(root):
+        _fail(f"{root} holds no bundle {bundle_id!r}")
+
+
+def _activate(settings: Settings, bundle_id: str) -> None:
     try:
-        read_bundle(root / bundle_id)
-        make_current(root, bundle_id)
+        read_bundle(settings.bundles / bundle_id)
+        try:
+            push(settings, bundle_id)
+        except EngineAway as error:
+            typer.echo(f"the index engine does not hold {bundle_id} yet: {error}", err=True)
+        make_current(settings.bundles, bundle_id)
     except (BundleError, OSError) as error:
         _fail(str(error))
     typer.echo(bundle_id)

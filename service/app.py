@@ -29,13 +29,13 @@ from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
 from service.catalog.lagging import watch_lag
 from service.catalog.loading import Loader
-from service.catalog.milvus.keeper import Keeper, open_keeper
 from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
 from service.catalog.store import Catalog
 from service.keys import Keyring
 from service.loop_lag import watch_loop
-from service.settings import FAISS, Settings
+from service.pushing import keeper_for
+from service.settings import Settings
 from service.telemetry import KINDS, Kind, Telemetry
 
 # Imports at once: each may last for hours, and two keep the event log and the network busy.
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         event_log = open_event_log(settings.event_log, poll_seconds=settings.log_poll_seconds)
         catalog = Catalog(telemetry)
         replay = Replay(telemetry, Feedback(settings.kind_weights, settings.history_limit))
-        keeper = _keeper(settings, telemetry, catalog)
+        keeper = keeper_for(settings, telemetry.engine, catalog.note_index)
         shelf = Shelf(settings.bundles, telemetry, keeper.index if keeper else None)
         follower = Follower(
             catalog,
@@ -109,20 +109,6 @@ def create_app(settings: Settings) -> FastAPI:
     _protect(app, settings, telemetry)
     _describe(app, keys_needed=settings.api_keys is not None)
     return app
-
-
-def _keeper(settings: Settings, telemetry: Telemetry, catalog: Catalog) -> Keeper | None:
-    """Return who keeps in Milvus what is served, if that is where it is searched."""
-    if settings.index == FAISS:
-        return None
-    return open_keeper(
-        settings.index,
-        settings.index_token.get_secret_value() if settings.index_token else "",
-        settings.bundles,
-        telemetry.engine,
-        catalog.note_index,
-        search_seconds=settings.index_timeout_seconds,
-    )
 
 
 def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:

@@ -17,14 +17,19 @@ from eventlog.position import Position
 from eventlog.setup import Doubt
 from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle, read_current_id
+from service.catalog.milvus.engine import EngineAway
 from service.catalog.snapshot import Snapshot
 from service.cores import cores
 from service.errors import ServiceError
 from service.keys import KeysError, read_keys
-from service.settings import Settings
+from service.pushing import engine_state
+from service.settings import FAISS, Settings
 
 PACKAGES: Final = ("torch", "faiss-cpu", "faiss-gpu", "fastapi", "uvicorn", "pydantic", "redis")
 CREATE: Final = "`python -m service keys create NAME --scope read --file FILE`"
+
+
+FAULTS: Final = (BundleError, EngineAway, EventLogError, KeysError, ServiceError, OSError)
 
 
 class Finding(NamedTuple):
@@ -53,7 +58,7 @@ def examine(settings: Settings) -> list[Finding]:
             findings.append(Finding(subject, good=True, text=check(settings)))
         except Amiss as amiss:
             findings.append(Finding(subject, good=False, text=str(amiss), mend=amiss.mend))
-        except (BundleError, EventLogError, KeysError, ServiceError, OSError) as error:
+        except FAULTS as error:
             findings.append(Finding(subject, good=False, text=str(error), mend=mend))
     return findings
 
@@ -98,6 +103,10 @@ async def _ask_log(settings: Settings) -> tuple[Position, list[Doubt]]:
         await event_log.close()
 
 
+def _index(settings: Settings) -> str:
+    return engine_state(settings, read_current_id(settings.bundles))
+
+
 def _port(settings: Settings) -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -108,6 +117,8 @@ def _port(settings: Settings) -> str:
 def _threads(settings: Settings) -> str:
     each, may = faiss.omp_get_max_threads(), cores()
     text = f"{settings.worker_threads} worker threads of {each} each, {may:g} cores"
+    if settings.index != FAISS:
+        return f"{text}: they wait for the index engine"
     # One more than cores keeps them busy while it waits; any more take turns.
     most = math.ceil(may) + 1
     if settings.worker_threads * each > most:
@@ -144,6 +155,10 @@ MEND_LOG: Final = (
     "see that the server of RECO_EVENT_LOG runs and can be reached, or that its file is an event "
     "log that this user may write"
 )
+MEND_INDEX: Final = (
+    "see that the server of RECO_INDEX runs and can be reached, and that RECO_INDEX_TOKEN is what "
+    "it knows us by; until then the bundle's own index answers"
+)
 MEND_PORT: Final = "another RECO_PORT (0 for any), or an address of this machine as RECO_HOST"
 MEND_KEYS: Final = f"give this user the right to read it; {CREATE} makes one"
 # What is looked at, and what helps where a check does not know better.
@@ -151,6 +166,7 @@ CHECKS: Final[dict[str, tuple[Callable[[Settings], str], str]]] = {
     "packages": (_packages, ""),
     "bundle": (_bundle, MEND_BUNDLE),
     "event log": (_event_log, MEND_LOG),
+    "index": (_index, MEND_INDEX),
     "port": (_port, MEND_PORT),
     "threads": (_threads, ""),
     "access": (_access, MEND_KEYS),

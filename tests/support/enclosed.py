@@ -16,10 +16,15 @@ import sys
 SET_FLAGS, UP_AND_RUNNING = 0x8914, 0x41
 
 
-async def main(listening: int, port: int, command: list[str]) -> None:
-    """Run `command` until nobody wants it any more."""
+def raise_loopback() -> None:
+    """Make 127.0.0.1 of this network work: a fresh one has it switched off."""
     with socket.socket() as probe:
         fcntl.ioctl(probe, SET_FLAGS, struct.pack("16sh", b"lo", UP_AND_RUNNING))
+
+
+async def main(listening: int, port: int, command: list[str]) -> None:
+    """Run `command` until nobody wants it any more."""
+    raise_loopback()
     # Its output goes where our errors go: nobody reads ours.
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)  # noqa: ASYNC220, S603
     print(server.pid, flush=True)  # noqa: T201

@@ -40,17 +40,21 @@ def why_not() -> str:
 class MilvusServer:
     """A Milvus of one process with its data in `folder`. The end of a `with` block kills it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Choose its port and write its configuration; it does not run yet."""
+    def __init__(self, folder: Path, *, alone: bool = False) -> None:
+        """Choose its port and write its configuration; it does not run yet.
+
+        `alone` says that we are in a network of our own, where it needs none.
+        """
         reason = why_not()
         if reason:
             pytest.skip(reason)
         self._folder = folder
         self._binaries = _unpacked()
         _configure(folder)
-        self.port = free_port()
+        self._alone = alone
+        self.port = PORT if alone else free_port()
         self._child: subprocess.Popen[bytes] | None = None
-        self._pid = 0
+        self.pid = 0
 
     def __enter__(self) -> "MilvusServer":
         return self
@@ -63,6 +67,12 @@ class MilvusServer:
         """What RECO_INDEX is to be."""
         return f"milvus://127.0.0.1:{self.port}"
 
+    @property
+    def resident(self) -> float:
+        """Its resident memory, in MiB."""
+        told = Path(f"/proc/{self.pid}/status").read_text("ascii")
+        return int(told.partition("VmRSS:")[2].split()[0]) / 1024
+
     def engine(self, *, seconds: float = 5.0) -> Engine:
         """Return a connection to it, on which a search may take `seconds`."""
         engine = Engine(read_address(self.url), "", search_seconds=seconds)
@@ -71,30 +81,31 @@ class MilvusServer:
 
     def start(self) -> "MilvusServer":
         """Start it, again perhaps; return once it answers."""
-        home = self._binaries
-        environment = {
-            **os.environ,
-            "DEPLOY_MODE": "STANDALONE",
-            "LD_LIBRARY_PATH": str(home),
-            "MILVUS_RUN_DIR": str(self._folder / "run"),
-        }
-        command = [*ENCLOSE, sys.executable, str(Path(__file__).with_name("enclosed.py"))]
+        command = [] if self._alone else [*ENCLOSE]
+        command += [sys.executable, str(Path(__file__).with_name("enclosed.py"))]
         with socket.socket() as outside, (self._folder / "output.txt").open("ab") as output:
             outside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            outside.bind(("127.0.0.1", self.port))
+            if not self._alone:
+                outside.bind(("127.0.0.1", self.port))
             outside.listen()
-            command += [str(outside.fileno()), str(PORT), str(home / "milvus"), "run", "standalone"]
+            command += [str(outside.fileno()), str(PORT)]
+            command += [str(self._binaries / "milvus"), "run", "standalone"]
             self._child = subprocess.Popen(  # noqa: S603
                 command,
                 cwd=self._folder,
-                env=environment,
+                env={
+                    **os.environ,
+                    "DEPLOY_MODE": "STANDALONE",
+                    "LD_LIBRARY_PATH": str(self._binaries),
+                    "MILVUS_RUN_DIR": str(self._folder / "run"),
+                },
                 pass_fds=[outside.fileno()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
             )
         assert self._child.stdout is not None
-        self._pid = int(self._child.stdout.readline())
+        self.pid = int(self._child.stdout.readline())
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             assert self._child.poll() is None, "the Milvus has ended"
@@ -104,7 +115,7 @@ class MilvusServer:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal: SIGSTOP and SIGCONT, say."""
-        os.kill(self._pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once, as a lost machine would; its port refuses whoever comes."""

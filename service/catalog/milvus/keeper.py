@@ -117,6 +117,19 @@ class Keeper:
         index.ask(index.content.vectors[:1], 1)
         index.available = True
 
+    def state(self, bundle_id: str) -> str:
+        """Return what answers and whether it holds a bundle.
+
+        Raises:
+            EngineAway: nobody answers.
+        """
+        self._engine.connect()
+        holds = self._engine.meant_by(whole(self._address.collection(bundle_id)))
+        return (
+            f"Milvus {self._engine.version()} at {self._address.uri}, which "
+            f"{'holds' if holds else 'does not hold yet'} {bundle_id}"
+        )
+
     def _fail(self, index: MilvusIndex, fault: str) -> None:
         if index is self._served:
             self._note(fault)
