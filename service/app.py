@@ -25,6 +25,7 @@ from service.api.protection.cors import Cors
 from service.api.protection.headers import DOCS, OPENAPI, SecurityHeaders
 from service.api.protection.room import Room
 from service.api.schemas import Problem
+from service.catalog.device import choose_devices
 from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
 from service.catalog.lagging import watch_lag
@@ -52,7 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
         catalog = Catalog(telemetry)
         replay = Replay(telemetry, Feedback(settings.kind_weights, settings.history_limit))
         keeper = keeper_for(settings, telemetry.engine, catalog.note_index)
-        shelf = Shelf(settings.bundles, telemetry, keeper.index if keeper else None)
+        devices = choose_devices(settings.device)
+        telemetry.device.labels(devices.fusion, devices.search).set(1)
+        indexer = keeper.index if keeper else devices.index
+        shelf = Shelf(settings.bundles, telemetry, indexer, device=devices.fusion)
         follower = Follower(
             catalog,
             Loader(shelf, event_log, replay, telemetry, keeper.serve if keeper else None),

@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         description="Share of users' lists, at most, that are compared with exact search beside "
         "the serving; a fiftieth of a core at most. 0 for none.",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="Where arrivals are fused and vectors searched: cpu, cuda, or auto for CUDA "
+        "where it is.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )

@@ -74,6 +74,12 @@ class Telemetry:
             ["reason"],
             registry=registry,
         )
+        self.device = Gauge(
+            "reco_device_info",
+            "Where it is fused and searched: cpu or cuda.",
+            ["fusion", "search"],
+            registry=registry,
+        )
         self.loop_lag = Histogram(
             "reco_event_loop_lag_seconds",
             "How late the event loop came to what was due, looked at 20 times a second.",

@@ -32,11 +32,16 @@ FLOAT32_BYTES: Final = 4
 BLOCK: Final = 32
 
 
+def cuda_fuses() -> bool:
+    """Tell whether this torch sees a CUDA device."""
+    return torch.cuda.is_available()
+
+
 class Fuser:
     """The trained fusion network of one bundle, ready for arrivals."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Build the network and read its weights.
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+        """Build the network on a torch `device` and read its weights.
 
         Raises:
             CorruptBundle: the weights are not finite or do not fit the sizes in the manifest.
@@ -63,7 +68,8 @@ class Fuser:
         for name, tensor in weights.items():
             if not tensor.isfinite().all():
                 raise CorruptBundle(bundle.fusion_file, f"{name} holds values that are not finite")
-        self._fusion.eval()
+        self._device = torch.device(device)
+        self._fusion.to(self._device).eval()
         # Where each modality begins in a joined row, and the next one; the last ends at F.
         self._ends = np.cumsum([0, *(self.widths[name] for name in self.modalities)])
 
@@ -116,7 +122,7 @@ class Fuser:
 
     def example(self, rng: np.random.Generator) -> dict[str, list[float]]:
         """Return made-up raw features of one video, distributed as those of training are."""
-        mean, scale = self._fusion.mean.numpy(), self._fusion.scale.numpy()
+        mean, scale = self._fusion.mean.cpu().numpy(), self._fusion.scale.cpu().numpy()
         drawn = np.round(rng.normal(mean, scale), 3)
         blocks = np.split(drawn, self._ends[1:-1])
         return {name: block.tolist() for name, block in zip(self.modalities, blocks, strict=True)}
@@ -156,7 +162,8 @@ class Fuser:
     def _fuse_block(self, rows: Floats) -> Floats:
         block = np.zeros((BLOCK, self._ends[-1]), dtype=np.float32)
         block[: len(rows)] = rows
-        known = torch.from_numpy(np.logical_or.reduceat(block != 0, self._ends[:-1], axis=1))
-        standardised = self._fusion.standardise(torch.from_numpy(block), known)
-        vectors: Floats = arrival_vectors(self._fusion, standardised, known).numpy()
+        present = np.logical_or.reduceat(block != 0, self._ends[:-1], axis=1)
+        known = torch.from_numpy(present).to(self._device)
+        standardised = self._fusion.standardise(torch.from_numpy(block).to(self._device), known)
+        vectors: Floats = arrival_vectors(self._fusion, standardised, known).cpu().numpy()
         return vectors

@@ -157,6 +157,17 @@ class FaissIndex:
             self._index.search_c(len(few), swig_ptr(few), k, *told)
         return rows, scores
 
+    def copied_to(self, resources: Any) -> Any:
+        """Return the FAISS index as a copy on the first GPU.
+
+        Raises:
+            RuntimeError: it does not fit, or FAISS has no such index for GPUs.
+        """
+        copy: Any = faiss.index_cpu_to_gpu(resources, 0, self._index)
+        if self._quantizer is not None:
+            copy.nprobe = self._nprobe
+        return copy
+
     def cells_of(self, vectors: Floats) -> Rows:
         """Return the cell of the inverted file for each vector; one for all where there is none."""
         cells = np.zeros(len(vectors), dtype=np.int64)

@@ -38,8 +38,19 @@ class Choice(NamedTuple):
 class Shelf:
     """The folder of bundles. A refused bundle is refused again at no cost until it changes."""
 
-    def __init__(self, root: Path, telemetry: Telemetry, indexer: Indexer | None = None) -> None:
-        """Keep where the bundles are; without an `indexer` they are searched by their own index."""
+    def __init__(
+        self,
+        root: Path,
+        telemetry: Telemetry,
+        indexer: Indexer | None = None,
+        *,
+        device: str = "cpu",
+    ) -> None:
+        """Keep where the bundles are; without an `indexer` they are searched by their own index.
+
+        Arrivals are fused on the torch `device`.
+        """
+        self._device = device
         self._root = root
         self._indexer = indexer
         self._telemetry = telemetry
@@ -70,7 +81,7 @@ class Shelf:
         if known_error is not None and known_stamp == stamp:
             raise known_error
         try:
-            snapshot = _open(folder)
+            snapshot = _open(folder, self._device)
         except BundleError as error:
             self.refuse(bundle_id, error)
             raise
@@ -102,9 +113,9 @@ class Shelf:
         return min(positions) if alike else START
 
 
-def _open(folder: Path) -> Snapshot:
+def _open(folder: Path, device: str) -> Snapshot:
     try:
-        snapshot = Snapshot(read_bundle(folder))
+        snapshot = Snapshot(read_bundle(folder), device)
     except OSError as error:
         raise CorruptBundle(folder, f"cannot be read: {error}") from error
     position = snapshot.manifest.log_position

@@ -15,8 +15,8 @@ from service.catalog.index import FaissIndex, Floats, Index, Rows, UserRow, Vide
 class Snapshot:
     """A loaded bundle. Building one may fail and nothing has changed; once built it never does."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Open the index and build the fusion network.
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+        """Open the index and build the fusion network on a torch `device`.
 
         Raises:
             CorruptBundle: the index or the network does not fit the manifest.
@@ -29,7 +29,7 @@ class Snapshot:
             shape=(bundle.manifest.videos, bundle.manifest.vector_dim),
             entry=bundle.manifest.index,
         )
-        self.fuser = Fuser(bundle)
+        self.fuser = Fuser(bundle, device)
         # All rows, most training interactions first, ties by row; and all rows by their ids.
         self.popular: Rows = bundle.popular
         self.by_id: Rows = bundle.video_ids.order

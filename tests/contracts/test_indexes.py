@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from models.bundle.errors import CorruptBundle
 from models.bundle.manifest import IndexEntry
+from service.catalog.device import CudaIndex
 from service.catalog.index import ExactIndex, FaissIndex, Floats, Index
 from service.catalog.milvus.index import MilvusIndex
 from tests.support.engines import Unasked, milvus_index, published
@@ -55,6 +56,14 @@ def milvus(vectors: Floats, place: Place) -> Index:
     return published(engine, milvus_index(engine, vectors, own))
 
 
+def on_device(vectors: Floats, place: Place) -> Index:
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        pytest.skip("no GPU that FAISS can use")
+    own = inverted(vectors, place)
+    assert isinstance(own, FaissIndex)
+    return CudaIndex(own)
+
+
 def opened(index: Any, vectors: Floats, folder: Path, entry: IndexEntry) -> Index:
     index.add(vectors)
     faiss.write_index(index, str(folder / "index.faiss"))
@@ -66,6 +75,7 @@ BUILDERS: dict[type, list[Builder]] = {
     ExactIndex: [exact],
     FaissIndex: [flat, inverted],
     MilvusIndex: [milvus],
+    CudaIndex: [on_device],
 }
 
 
