@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from models.bundle.ids import IdTable
 from models.bundle.reader import Bundle
 from training.data.dataset import Dataset, Rows, Split
 from training.errors import InvalidDataset
@@ -23,11 +24,11 @@ def judge(bundle: Bundle, dataset: Dataset, split: Split) -> dict[str, Any]:
     return evaluate(dataset, split, scorer)
 
 
-def _rows(known: Sequence[str], wanted: Sequence[str], what: str) -> Rows:
-    rows = {name: row for row, name in enumerate(known)}
-    missing = [name for name in wanted if name not in rows]
+def _rows(known: IdTable, wanted: Sequence[str], what: str) -> Rows:
+    rows = [known.row(name) for name in wanted]
+    missing = [name for name, row in zip(wanted, rows, strict=True) if row is None]
     if missing:
         raise InvalidDataset(
             [f"{len(missing)} {what}s are not in the bundle, the first is {missing[0]!r}"]
         )
-    return np.array([rows[name] for name in wanted], dtype=np.int64)
+    return np.array(rows, dtype=np.int64)
