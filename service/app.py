@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI
+from starlette.datastructures import State
 
 from eventlog.log import open_event_log
 from service.api import imports, interactions, operations, recommendations, users, videos
@@ -25,6 +27,7 @@ from service.api.protection.cors import Cors
 from service.api.protection.headers import DOCS, OPENAPI, SecurityHeaders
 from service.api.protection.room import Room
 from service.api.schemas import Problem
+from service.api.tracking import AccessLog, RequestIds
 from service.catalog.device import choose_devices
 from service.catalog.edit import Feedback
 from service.catalog.follower import Follower
@@ -138,6 +141,17 @@ def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
         app.add_middleware(Cors, origins=settings.cors_origins)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestMetrics, telemetry=telemetry)
+    if settings.access_log != "off":
+        paths = settings.access_log == "paths"
+        app.add_middleware(AccessLog, paths=paths, served=partial(_served, app.state))
+    app.add_middleware(RequestIds)
+
+
+def _served(state: State) -> tuple[str, str] | None:
+    """Return the bundle and position that answers are given from."""
+    services: Services | None = getattr(state, "services", None)
+    view = None if services is None else services.catalog.latest
+    return None if view is None else (view.bundle_id, view.position)
 
 
 def _describe(app: FastAPI, *, keys_needed: bool) -> None:

@@ -20,8 +20,8 @@ from eventlog.log import open_event_log
 from service.app import create_app
 from service.catalog.view import View
 from service.keys import read_keys
+from service.logs import configure_logging
 from service.settings import Settings
-from service.telemetry import configure_logging
 
 DRAIN_SECONDS = 10
 # A batch of videos is made of some ten thousand; Python's 700 is a fifth of its time.
@@ -52,7 +52,7 @@ def serve(settings: Settings, *, example: Path | None) -> None:
         host=settings.host,
         port=settings.port,
         log_config=None,
-        access_log=False,  # the metrics count requests, and ids of users stay out of the log
+        access_log=False,  # ids of users would be in it; ours is `service.api.tracking`
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=DRAIN_SECONDS,

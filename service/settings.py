@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         "info", description="Least severe log line that is written."
     )
     log_format: Literal["console", "json"] = Field("console", description="Shape of a log line.")
+    access_log: Literal["off", "routes", "paths"] = Field(
+        "off",
+        description="A log line for each answer, by route template; with `paths` also the path, "
+        "which holds ids of users.",
+    )
 
     @property
     def exposed(self) -> bool:

@@ -1,11 +1,8 @@
-"""Log set-up and every metric, by name. Knows no room of the service; all of them are handed it."""
+"""Every metric, by name. Knows no room of the service; all of them are handed it."""
 
-import logging
-import sys
 import time
 from typing import Final, Literal
 
-import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -129,35 +126,3 @@ class Telemetry:
         ):
             for value in values:
                 metric.labels(value)
-
-
-def configure_logging(*, level: str, style: str) -> None:
-    """Send our lines and those of libraries to stderr in one shape: `console` or `json`."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-    )
-    render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if style == "json"
-        # The renderer's own tracebacks show the values of local variables: ids among them.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    )
-    # A traceback as one field in JSON; the console renderer draws its own.
-    last = [structlog.processors.format_exc_info, render] if style == "json" else [render]
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

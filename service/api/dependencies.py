@@ -23,6 +23,7 @@ from service.catalog.follower import Follower
 from service.catalog.store import Catalog
 from service.catalog.view import View
 from service.errors import Behind, Fault, InvalidInput
+from service.logs import ABOUT
 from service.settings import Settings
 from service.telemetry import Telemetry
 
@@ -239,6 +240,9 @@ async def pin_view(
             raise InvalidInput([Fault("query.min_position", wanted, got)])
         wait = services.settings.min_position_wait_seconds
         view = await services.follower.reached(Position(min_position), within=wait)
+    about = ABOUT.get()
+    if about is not None:
+        about.bundle_id, about.position = view.bundle_id, view.position
     if services.catalog.degraded:
         response.headers["X-Degraded"] = services.catalog.degraded
     return view

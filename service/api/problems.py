@@ -25,6 +25,7 @@ from service.errors import (
     UnknownKey,
     UnknownVideo,
 )
+from service.logs import ABOUT
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1
@@ -188,4 +189,6 @@ def _unparsable(wanted: str, got: str) -> Response:
 async def _on_bug(_: Request, __: Exception) -> Response:
     # Starlette answers bugs outside of all middleware: what the others get there is added here.
     detail = "This is a bug; the log has the traceback."
-    return problem_response(OTHERS[500], detail, headers=HEADERS)
+    about = ABOUT.get()
+    named = {} if about is None else {"X-Request-ID": about.request_id}
+    return problem_response(OTHERS[500], detail, headers={**HEADERS, **named})

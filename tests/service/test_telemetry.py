@@ -14,7 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from eventlog.events import VideoUpserted
-from service.telemetry import Telemetry, configure_logging
+from service.logs import configure_logging
+from service.telemetry import Telemetry
 from tests.support.server import Api, eventually, features
 
 

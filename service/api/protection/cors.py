@@ -12,8 +12,14 @@ from starlette.types import ASGIApp
 from service.api.problems import OTHERS, problem_response
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-SENT: Final = ("Authorization", "Content-Type", "Idempotency-Key")
-SHOWN: Final = ("Idempotency-Replayed", "Retry-After", "WWW-Authenticate", "X-Degraded")
+SENT: Final = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
+SHOWN: Final = (
+    "Idempotency-Replayed",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Degraded",
+    "X-Request-ID",
+)
 
 
 class Cors(CORSMiddleware):
