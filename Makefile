@@ -45,17 +45,19 @@ check: install ## Lint, types, import contracts, dependencies, YAML
 	@$(BIN)/deptry .
 	@$(BIN)/yamllint --strict .
 
-bench: install ## Measure the claims that depend on the machine; SHARED=path of real data sets
+bench: install ## Measure the claims that depend on the machine, into FIGURES=docs/benchmarks.json if that is said
 	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.fusion
+	@$(BIN)/python -m benchmarks.serving $(if $(FIGURES),--json $(FIGURES))
+	@$(BIN)/python -m benchmarks.fusion $(if $(FIGURES),--json $(FIGURES))
 	@$(BIN)/python -m benchmarks.loading
 	@$(BIN)/python -m benchmarks.arriving
-	@$(BIN)/python -m benchmarks.ingesting
+	@$(BIN)/python -m benchmarks.ingesting $(if $(FIGURES),--json $(FIGURES))
 	@$(BIN)/python -m benchmarks.booting
 	@$(BIN)/python -m benchmarks.searching
 	@$(BIN)/python -m benchmarks.churning
 	@$(BIN)/python -m benchmarks.replaying
 	@$(BIN)/python -m benchmarks.overload
+	@$(if $(FIGURES),$(BIN)/python -m benchmarks.record $(FIGURES))
 
 clean: ## Remove the sample, bundles and event logs (not .venv)
 	@rm -rf $(STATE)

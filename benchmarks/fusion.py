@@ -3,10 +3,12 @@
 Knows the fusion network alone. `python -m benchmarks.fusion` or `make bench` runs it.
 """
 
+import argparse
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple, get_args
 
@@ -21,6 +23,7 @@ from torch.nn.functional import leaky_relu_
 
 from benchmarks.explicit import explicit
 from benchmarks.machine import machine
+from benchmarks.record import record
 from models.form import FusionForm
 from models.fusion import MetaFusion
 from models.modality import Modality
@@ -51,6 +54,9 @@ class Row(NamedTuple):
 
 def main() -> None:
     """Measure everything and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="a file of figures that these are written into")
+    file = parser.parse_args().json
     sizes = "-".join(map(str, (FEATURES, *HIDDEN, OUTPUT)))
     table = Table(
         "what",
@@ -61,9 +67,12 @@ def main() -> None:
         caption=machine(),
     )
     torch.manual_seed(0)
-    for row in (*_steps(), *_passes()):
+    rows = [*_steps(), *_passes()]
+    for row in rows:
         table.add_row(*row)
     Console(soft_wrap=True, highlight=False).print(table)
+    figures = {f"{row[0]}, {row[1]}": " ".join(row[2:]) for row in rows}
+    record(file, "fusion", figures)
 
 
 def _steps() -> Iterator[Row]:

@@ -5,6 +5,7 @@ and visible before it is answered. Beside it, in a process of one thread, `Fuser
 same features. `python -m benchmarks.ingesting` or `make bench` runs it.
 """
 
+import argparse
 import base64
 import json
 import os
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from benchmarks.machine import cpu_seconds, machine
 from benchmarks.planting import SAMPLE, Floats, made_up, plant
+from benchmarks.record import record
 from benchmarks.server import Client, event_log, running_server
 from models.bundle.reader import read_bundle
 from models.modality import Modality
@@ -88,11 +90,17 @@ def main() -> None:
         title=f"bulk ingest, {SENDERS} batches under way",
         caption=machine(),
     )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="a file of figures that these are written into")
+    file, figures = parser.parse_args().json, dict[str, str]()
     for name, widths, hidden in CASES:
         with tempfile.TemporaryDirectory() as scratch:
             for row in _case(Path(scratch), widths, hidden):
-                table.add_row(f"{name}: {sum(widths.values())}, {hidden}", *row)
+                case = f"{name}: {sum(widths.values())}, {hidden}"
+                table.add_row(case, *row)
+                figures[f"{case}, {row[0]}"] = f"{row[5]} of the bare network; {row[6]} µs of CPU"
     Console(soft_wrap=True, highlight=False).print(table)
+    record(file, "ingest", figures)
 
 
 def _case(

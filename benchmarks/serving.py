@@ -31,6 +31,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine
 from benchmarks.planting import USERS, made_up, plant
+from benchmarks.record import record
 from benchmarks.server import Client, running, running_server
 from models.bundle.reader import Bundle, list_bundle_ids, read_bundle
 
@@ -100,8 +101,7 @@ def main() -> None:
             log = f"sqlite:///{scratch}/events-{videos}.db"
             found.append(_measure(bundles, log, chosen.rounds, chosen.seconds))
     Console(soft_wrap=True, highlight=False).print(_table(found))
-    if chosen.json:
-        _write_down(chosen.json, found)
+    record(chosen.json, "serving", _told(found))
 
 
 def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
@@ -126,12 +126,13 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             )
             for _ in range(rounds)
         ]
+        bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
+        recall = _recall(service, bundle)  # before anything arrives
         alone, beside = [], []
         for _ in range(rounds):
             alone.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate)
             with _arriving(service.port):
                 beside.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate)
-        bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         ratios = sorted(mine.rate / bare.rate for mine, bare in busy)
         resident, own = _memory(service.pid)
         return Figures(
@@ -147,7 +148,7 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             p99=median(mine.p99 for mine, _ in calm),
             ceiling_p50=median(bare.p50 for _, bare in calm),
             ceiling_p99=median(bare.p99 for _, bare in calm),
-            recall=_recall(service, bundle),
+            recall=recall,
             boot=service.ready_after,
             beside=median(beside) / median(alone),
             resident=resident,
@@ -307,19 +308,17 @@ def _table(found: Sequence[Figures]) -> Table:
     return table
 
 
-def _write_down(file: Path, found: Sequence[Figures]) -> None:
-    """Put the figures into the JSON `file`, beside those of other benchmarks."""
-    told: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    serving = told.setdefault("serving", {})
-    for one in found:
-        figures = {
+def _told(found: Sequence[Figures]) -> dict[str, Any]:
+    """Return the figures by number of videos, as in 1e5."""
+    return {
+        f"{one.videos:.0e}".replace("e+0", "e"): {
             **one._asdict(),
             "recall@20": one.recall,
             "p99_ratio": one.p99 / one.ceiling_p99,
             "machine": machine(),
         }
-        serving[f"{one.videos:.0e}".replace("e+0", "e")] = figures
-    file.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        for one in found
+    }
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import numpy as np
 
 from models.ids import VideoId
 from service.catalog.bar import Bar
-from service.catalog.index import Doubles, Floats, Mask, Rows, VideoRow
-from service.catalog.view import EXPECTED_SEEN, FEW_ROWS, FLOAT32_SLACK, Candidate, View, products
+from service.catalog.index import Doubles, Floats, Mask, Rows
+from service.catalog.view import EXPECTED_SEEN, FEW_ROWS, FLOAT32_SLACK, View, products
 
 
 class _Scored(NamedTuple):
@@ -25,8 +25,8 @@ class _Scored(NamedTuple):
 
 def retrieve_many(
     view: View, vectors: Floats, k: int, bars: Sequence[Bar]
-) -> list[list[Candidate]]:
-    """Return, for each of `vectors: (B, D)`, the `k` best rows that its bar leaves, best first.
+) -> list[list[tuple[VideoId, float]]]:
+    """Return, for each of `vectors: (B, D)`, ids and scores of the `k` best rows its bar leaves.
 
     Who cannot be served from one common search, because much is barred or little was found, is
     served alone.
@@ -34,7 +34,7 @@ def retrieve_many(
     shared = bars[0].shared
     few = min(bar.at_least_open for bar in bars) <= FEW_ROWS
     if len(bars) == 1 or few or k < 1 or any(bar.shared is not shared for bar in bars):
-        return [view.retrieve(v, k, bar=bar) for v, bar in zip(vectors, bars, strict=True)]
+        return [_alone(view, v, k, bar) for v, bar in zip(vectors, bars, strict=True)]
     index = view.snapshot.index
     wanted = index.refine * k + 1
     fetch = wanted + min(max(len(bar.rows) for bar in bars), EXPECTED_SEEN * k)
@@ -55,7 +55,7 @@ def retrieve_many(
         if len(arrived):
             parts[place] += _triples(view, arrived, view.scores(arrived, vectors[place]))
     return [
-        _ranked(part, k) if alike else view.retrieve(vector, k, bar=bar)
+        _ranked(part, k) if alike else _alone(view, vector, k, bar)
         for part, alike, vector, bar in zip(parts, served, vectors, bars, strict=True)
     ]
 
@@ -124,6 +124,9 @@ def _triples(view: View, rows: Rows, scores: Doubles) -> list[tuple[float, Video
     return list(zip((-scores).tolist(), view.video_ids(rows), rows.tolist(), strict=True))
 
 
-def _ranked(triples: list[tuple[float, VideoId, int]], k: int) -> list[Candidate]:
-    best = sorted(triples)[:k]
-    return [Candidate(VideoRow(row), video_id, -score) for score, video_id, row in best]
+def _alone(view: View, vector: Floats, k: int, bar: Bar) -> list[tuple[VideoId, float]]:
+    return [(one.video_id, one.score) for one in view.retrieve(vector, k, bar=bar)]
+
+
+def _ranked(triples: list[tuple[float, VideoId, int]], k: int) -> list[tuple[VideoId, float]]:
+    return [(video_id, -score) for score, video_id, _ in sorted(triples)[:k]]

@@ -1,6 +1,6 @@
 """The frozen view of one bundle: ids, rows, vectors, index. Knows nothing of what came after."""
 
-from typing import Any, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from models.ids import UserId, VideoId
 from service.catalog.facets import TrainedFacets
 from service.catalog.fusing import Fuser
 from service.catalog.index import FaissIndex, Floats, Index, Rows, UserRow, VideoRow
+
+# So many ids of videos are kept at hand; some 10 MiB.
+KEPT: Final = 100_000
 
 
 class Snapshot:
@@ -30,6 +33,7 @@ class Snapshot:
             entry=bundle.manifest.index,
         )
         self.fuser = Fuser(bundle, device)
+        self._shown: dict[int, VideoId] = {}
         # All rows, most training interactions first, ties by row; and all rows by their ids.
         self.popular: Rows = bundle.popular
         self.by_id: Rows = bundle.video_ids.order
@@ -57,8 +61,14 @@ class Snapshot:
 
     def video_ids(self, rows: Rows) -> list[VideoId]:
         """Return the ids of trained videos in `rows: (N,)`."""
-        ids: list[str] = self.bundle.video_ids.ids(rows)
-        return cast("list[VideoId]", ids)
+        # What is shown is mostly what was shown before: a dictionary tells it ten times as fast.
+        known = self._shown
+        if len(known) > KEPT:
+            known.clear()
+        return [known.get(row) or known.setdefault(row, self._read(row)) for row in rows.tolist()]
+
+    def _read(self, row: int) -> VideoId:
+        return VideoId(self.bundle.video_ids[row])
 
     def metadata(self, row: VideoRow) -> dict[str, Any]:
         """Return the metadata the bundle holds of a video."""

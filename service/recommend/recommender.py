@@ -46,7 +46,7 @@ def recommend_many(view: View, requests: Sequence[Request]) -> list[list[Recomme
     vectors = [represent(view, request) for request in requests]
     bars = [bar_for_user(view, request) for request in requests]
     known = [(v, bar) for v, bar in zip(vectors, bars, strict=True) if v is not None]
-    found: Iterator[list[Candidate]] = iter(())
+    found: Iterator[list[tuple[VideoId, float]]] = iter(())
     if known:
         stacked = np.stack([vector for vector, _ in known])
         found = iter(retrieve_many(view, stacked, requests[0].k, [bar for _, bar in known]))
@@ -55,7 +55,8 @@ def recommend_many(view: View, requests: Sequence[Request]) -> list[list[Recomme
         if vector is None:
             best = retrieve(view, request, vector, barred)
         else:
-            best = _named(next(found), _source(view, request))
+            source = _source(view, request)
+            best = [Recommendation(video_id, score, source) for video_id, score in next(found)]
         lists.append(with_fresh(view, request, vector, barred, best))
     return lists
 
