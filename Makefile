@@ -13,10 +13,10 @@ HOME_DIR := $(STATE)/$(NAME)
 FIT_THREADS := $(if $(DATA),,OMP_NUM_THREADS=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench clean
+.PHONY: help install serve test check bench audit deploy-test clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 install: .venv/installed ## Create .venv with everything in it
 
@@ -44,6 +44,17 @@ check: install ## Lint, types, import contracts, dependencies, YAML
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/yamllint --strict .
+
+deploy-test: install ## Manifests, alerts and dashboards, the last two by a real Prometheus
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/deploy
+
+# Tools of their own environment: what they need themselves is not to be audited.
+audit: install ## Known vulnerabilities of what is installed; a bill of materials in .reco/sbom.json
+	@test -x $(STATE)/audit/bin/pip-audit || $(PYTHON) -m venv $(STATE)/audit
+	@$(STATE)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	@$(STATE)/audit/bin/cyclonedx-py environment $(BIN)/python --output-file $(STATE)/sbom.json
+	@# Strict: a package whose advisories cannot be read is a fault, not a clean bill.
+	@$(STATE)/audit/bin/pip-audit --strict --skip-editable --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 bench: install ## Measure the claims that depend on the machine, into FIGURES=docs/benchmarks.json if that is said
 	@$(BIN)/python -m benchmarks
