@@ -4,12 +4,22 @@ Knows edges and vectors; nothing of what the vectors mean. Memory is linear in t
 """
 
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 Scaling = Literal["symmetric", "mean"]
+
+
+class Hop(Protocol):
+    """One step along edges, from source nodes to target nodes, which are among the sources."""
+
+    def __call__(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the source `videos: (V, D)` send the target users, and the other way."""
+
+    def own(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return of the sources' vectors those of the targets themselves."""
 
 
 class InteractionGraph(nn.Module):
@@ -51,6 +61,10 @@ class InteractionGraph(nn.Module):
             _carry(self.to_users, self.from_videos, videos),
             _carry(self.to_videos, self.from_users, users),
         )
+
+    def own(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all there are (see `Hop`)."""
+        return users, videos
 
 
 class _Carried(torch.autograd.Function):

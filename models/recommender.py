@@ -3,8 +3,8 @@
 Knows rows, features and vectors; nothing of external ids, losses or files.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn.functional import dropout, embedding, normalize
 
 from models.arrival import arrival_vectors
 from models.fusion import MetaFusion
+from models.propagation import Propagation
 
 EMBEDDING_SCALE = 0.1
 # Rows represented at once outside training: bounds the activations of the fusion network.
@@ -33,9 +34,12 @@ class Recommender(Protocol):
     """What training asks of a network."""
 
     def __call__(
-        self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None
+        self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None, draw: int
     ) -> tuple[Tensor, Tensor]:
-        """Return the vectors of user rows `users: (B,)` and video rows `videos: (V',)`."""
+        """Return the vectors of user rows `users: (B,)` and video rows `videos: (V',)`.
+
+        Where neighbours are drawn for them, the same number `draw` draws the same.
+        """
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is free in them, and penalised for its length: (B, d), (V', d)."""
@@ -43,8 +47,14 @@ class Recommender(Protocol):
     def feature_parameters(self) -> Iterable[nn.Parameter]:
         """Return the parameters that map features: they, and they alone, decay."""
 
+    def tables(self) -> Sequence[nn.Parameter]:
+        """Return the parameters of which a step moves some rows: their gradients are sparse."""
+
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""
+
+    def train(self, mode: bool = True) -> Any:  # noqa: FBT001, FBT002 - as torch has it
+        """Turn dropout on, or off (see `torch.nn.Module`)."""
 
 
 class MetaMMF(nn.Module):
@@ -66,15 +76,19 @@ class MetaMMF(nn.Module):
         present: Tensor,
         *,
         users: int,
-        propagation: nn.Module | None = None,
+        propagation: Propagation | None = None,
         feature_dropout: float = 0.0,
+        sparse: bool = False,
     ) -> None:
-        """Learn the feature scaling from `features: (V, F)`, `present: (V, M)`, draw embeddings."""
+        """Learn the feature scaling from `features: (V, F)`, `present: (V, M)`, draw embeddings.
+
+        `sparse` gives these sparse gradients, where they are not propagated along a whole graph.
+        """
         super().__init__()
         fusion.learn_scaling(features, present)
         self.fusion = fusion
         self.propagation = propagation
-        self.feature_dropout = feature_dropout
+        self.feature_dropout, self.sparse = feature_dropout, sparse
         self.register_buffer("present", present, persistent=False)
         self.register_buffer(
             "standardised", fusion.standardise(features, present), persistent=False
@@ -84,21 +98,21 @@ class MetaMMF(nn.Module):
         self.tastes = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
 
     def forward(
-        self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None
+        self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None, draw: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Return unit vectors of user rows `users: (B,)` and video rows `videos: (V',)`.
 
-        Without a propagation only the videos asked for pass through the fusion network.
+        Only the videos that these are made of pass through the fusion network: those asked for,
+        and what a propagation reaches from there (see `Recommender` for `draw`).
         """
         if self.propagation is None:
             content = self._content(videos, rehearsal)
-            user_vectors = embedding(users, self.tastes)
-            known = content + embedding(videos, self.ids)
+            user_vectors, free = self.embeddings(users, videos)
+            known = content + free
             if rehearsal is not None:
                 known = torch.where(rehearsal.arriving[:, None], content, known)
         else:
-            all_users, all_videos = self.propagation(self.tastes, self._every_content() + self.ids)
-            user_vectors, known = embedding(users, all_users), embedding(videos, all_videos)
+            user_vectors, known = self._refined(self.propagation, users, videos, draw)
             if rehearsal is not None:
                 places = rehearsal.arriving.nonzero()[:, 0]
                 arriving = Rehearsal(rehearsal.arriving[places], rehearsal.kept[places])
@@ -107,11 +121,18 @@ class MetaMMF(nn.Module):
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return the users' vectors and the videos' id embeddings (see `Recommender`)."""
-        return embedding(users, self.tastes), embedding(videos, self.ids)
+        return (
+            embedding(users, self.tastes, sparse=self.sparse),
+            embedding(videos, self.ids, sparse=self.sparse),
+        )
 
     def feature_parameters(self) -> Iterable[nn.Parameter]:
         """Return what maps features, and decays (see `Recommender`)."""
         return self.fusion.parameters()
+
+    def tables(self) -> Sequence[nn.Parameter]:
+        """Return the embeddings, if they have sparse gradients (see `Recommender`)."""
+        return [self.ids, self.tastes] if self.sparse else []
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the unit vectors of all users and all videos: (U, D), (V, D)."""
@@ -128,6 +149,19 @@ class MetaMMF(nn.Module):
                 for rows in torch.split(videos, BLOCK)
             ]
         )
+
+    def _refined(
+        self, propagation: Propagation, users: Tensor, videos: Tensor, draw: int
+    ) -> tuple[Tensor, Tensor]:
+        near = propagation.around(users, videos, draw)
+        first: tuple[Tensor, Tensor] = self.tastes, self.ids
+        if near.users is None or near.videos is None:
+            content = self._every_content()
+        else:
+            first = self.embeddings(near.users, near.videos)
+            content = self._content(near.videos, None)
+        found_users, found_videos = propagation(first[0], content + first[1], near.hops)
+        return embedding(near.asked[0], found_users), embedding(near.asked[1], found_videos)
 
     def _content(self, videos: Tensor, rehearsal: Rehearsal | None) -> Tensor:
         standardised, present = self.standardised[videos], self.present[videos]

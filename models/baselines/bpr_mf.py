@@ -11,13 +11,13 @@ from models.recommender import Rehearsal
 class BprMf(FreeVectors):
     """A free vector for each user and each video, and a bias for each video."""
 
-    def __init__(self, *, users: int, videos: int, width: int) -> None:
+    def __init__(self, *, users: int, videos: int, width: int, sparse: bool = False) -> None:
         """Draw vectors of `width`; scored are D = width + 1 columns, a user's last one is 1."""
-        super().__init__(users=users, videos=videos, width=width)
+        super().__init__(users=users, videos=videos, width=width, sparse=sparse)
         self.bias = nn.Parameter(torch.zeros(videos, 1))
 
     def forward(
-        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None
+        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None, _draw: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Return the vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
         return self.embeddings(users, videos)
@@ -25,7 +25,9 @@ class BprMf(FreeVectors):
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return all there is (see `Recommender`)."""
         user_vectors, video_vectors = super().embeddings(users, videos)
-        return _biased(user_vectors, video_vectors, embedding(videos, self.bias))
+        return _biased(
+            user_vectors, video_vectors, embedding(videos, self.bias, sparse=self.sparse)
+        )
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""

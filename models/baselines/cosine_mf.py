@@ -11,7 +11,7 @@ class CosineMf(FreeVectors):
     """A free direction for each user and each video; the score is their cosine."""
 
     def forward(
-        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None
+        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None, _draw: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Return the vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
         user_vectors, video_vectors = self.embeddings(users, videos)

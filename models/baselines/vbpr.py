@@ -1,6 +1,6 @@
 """VBPR on all modalities: ids beside one linear map of features (He and McAuley, AAAI 2016)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,13 @@ class Vbpr(nn.Module):
 
     features: Tensor
 
-    def __init__(self, features: Tensor, *, users: int, width: int) -> None:
-        """Map standardised `features: (V, F)` to `width`; vectors are D = 2 width + 1 wide."""
+    def __init__(self, features: Tensor, *, users: int, width: int, sparse: bool = False) -> None:
+        """Map standardised `features: (V, F)` to `width`; vectors are D = 2 width + 1 wide.
+
+        `sparse` gives all but the map sparse gradients.
+        """
         super().__init__()
+        self.sparse = sparse
         self.register_buffer("features", features, persistent=False)
         self.map = nn.Linear(features.shape[1], width, bias=False)
         nn.init.normal_(self.map.weight, std=EMBEDDING_SCALE * features.shape[1] ** -0.5)
@@ -25,21 +29,25 @@ class Vbpr(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(features), 1))
 
     def forward(
-        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None
+        self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None, _draw: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Return the vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
-        user_vectors = embedding(users, self.users)
+        user_vectors = self._rows(users, self.users)
         ones = user_vectors.new_ones(len(users), 1)
         return torch.cat([user_vectors, ones], dim=1), self._videos(videos)
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return all but the map of the features (see `Recommender`)."""
-        free = torch.cat([embedding(videos, self.videos), embedding(videos, self.bias)], dim=1)
-        return embedding(users, self.users), free
+        free = torch.cat([self._rows(videos, self.videos), self._rows(videos, self.bias)], dim=1)
+        return self._rows(users, self.users), free
 
     def feature_parameters(self) -> Iterable[nn.Parameter]:
         """Return what maps features, and decays (see `Recommender`)."""
         return self.map.parameters()
+
+    def tables(self) -> Sequence[nn.Parameter]:
+        """Return all but the map, if it has sparse gradients (see `Recommender`)."""
+        return [self.users, self.videos, self.bias] if self.sparse else []
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""
@@ -49,4 +57,8 @@ class Vbpr(nn.Module):
 
     def _videos(self, rows: Tensor) -> Tensor:
         content: Tensor = self.map(self.features[rows])
-        return torch.cat([embedding(rows, self.videos), content, embedding(rows, self.bias)], dim=1)
+        free = self._rows(rows, self.videos), self._rows(rows, self.bias)
+        return torch.cat([free[0], content, free[1]], dim=1)
+
+    def _rows(self, rows: Tensor, table: Tensor) -> Tensor:
+        return embedding(rows, table, sparse=self.sparse)

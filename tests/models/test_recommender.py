@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from models.fusion import MetaFusion
 from models.graph import InteractionGraph
-from models.propagation import GraphSage, LightGcn
+from models.propagation import GraphSage, LightGcn, Propagation
 from models.recommender import MetaMMF, Rehearsal
 from tests.support.memory import largest_allocation
 
@@ -29,7 +29,7 @@ def raw_features(videos: int = VIDEOS) -> tuple[Tensor, Tensor]:
     return features, present
 
 
-def propagation_of(backbone: str, users: int, videos: int) -> nn.Module | None:
+def propagation_of(backbone: str, users: int, videos: int) -> Propagation | None:
     edges = torch.arange(max(users, videos))
     if backbone == "mf":
         return None
