@@ -11,15 +11,24 @@ from models.baselines.light_gcn import LightGcnBaseline
 from models.baselines.vbpr import Vbpr
 from models.fusion import MetaFusion
 from models.graph import InteractionGraph, Scaling
+from models.neighbourhood import NeighbourGraph
 from models.propagation import GraphSage, LightGcn
 from models.recommender import MetaMMF
-from training.config import FitConfig
+from training.config import ALONG_GRAPH, FitConfig
 from training.data.dataset import Dataset
 
 
 def build(dataset: Dataset, config: FitConfig) -> Any:
     """Return the network of `config.model` for `dataset`, its parameters drawn."""
     return BUILDERS[config.model](dataset, config)
+
+
+def moves_rows(dataset: Dataset, config: FitConfig) -> bool:
+    """Tell whether a step moves the embeddings it touches alone, as `config.optimiser` asks."""
+    if config.optimiser != "auto":
+        return config.optimiser == "rows"
+    whole = config.model in ALONG_GRAPH and not config.neighbours
+    return not whole and dataset.users + dataset.videos > MOST_DENSE
 
 
 def _fusion(dataset: Dataset, config: FitConfig) -> MetaFusion:
@@ -34,13 +43,18 @@ def _fusion(dataset: Dataset, config: FitConfig) -> MetaFusion:
     )
 
 
-def _graph(dataset: Dataset, scaling: Scaling) -> InteractionGraph:
+def _graph(
+    dataset: Dataset, config: FitConfig, scaling: Scaling
+) -> InteractionGraph | NeighbourGraph:
     users, videos = torch.from_numpy(dataset.train.users), torch.from_numpy(dataset.train.videos)
-    return InteractionGraph(users, videos, sizes=(dataset.users, dataset.videos), scaling=scaling)
+    sizes, limits = (dataset.users, dataset.videos), config.neighbours
+    if limits:
+        return NeighbourGraph(users, videos, sizes=sizes, scaling=scaling, limits=limits)
+    return InteractionGraph(users, videos, sizes=sizes, scaling=scaling)
 
 
 def _light_gcn(dataset: Dataset, config: FitConfig) -> LightGcn:
-    return LightGcn(_graph(dataset, "symmetric"), layers=config.layers)
+    return LightGcn(_graph(dataset, config, "symmetric"), layers=config.layers)
 
 
 def _meta_mmf(dataset: Dataset, config: FitConfig, propagation: Any = None) -> MetaMMF:
@@ -52,11 +66,12 @@ def _meta_mmf(dataset: Dataset, config: FitConfig, propagation: Any = None) -> M
         users=dataset.users,
         propagation=propagation,
         feature_dropout=config.feature_dropout,
+        sparse=moves_rows(dataset, config),
     )
 
 
 def _meta_mmf_gcn(dataset: Dataset, config: FitConfig) -> MetaMMF:
-    sage = GraphSage(_graph(dataset, "mean"), width=config.vector_dim)
+    sage = GraphSage(_graph(dataset, config, "mean"), width=config.vector_dim)
     return _meta_mmf(dataset, config, sage)
 
 
@@ -65,11 +80,20 @@ def _meta_mmf_light_gcn(dataset: Dataset, config: FitConfig) -> MetaMMF:
 
 
 def _cosine_mf(dataset: Dataset, config: FitConfig) -> CosineMf:
-    return CosineMf(users=dataset.users, videos=dataset.videos, width=config.vector_dim)
+    return CosineMf(**_free(dataset, config))
 
 
 def _bpr_mf(dataset: Dataset, config: FitConfig) -> BprMf:
-    return BprMf(users=dataset.users, videos=dataset.videos, width=config.vector_dim)
+    return BprMf(**_free(dataset, config))
+
+
+def _free(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
+    return {
+        "users": dataset.users,
+        "videos": dataset.videos,
+        "width": config.vector_dim,
+        "sparse": moves_rows(dataset, config),
+    }
 
 
 def _vbpr(dataset: Dataset, config: FitConfig) -> Vbpr:
@@ -77,18 +101,16 @@ def _vbpr(dataset: Dataset, config: FitConfig) -> Vbpr:
     scaling = _fusion(dataset, config)
     scaling.learn_scaling(features, present)
     standardised = scaling.standardise(features, present)
-    return Vbpr(standardised, users=dataset.users, width=config.vector_dim)
+    sparse = moves_rows(dataset, config)
+    return Vbpr(standardised, users=dataset.users, width=config.vector_dim, sparse=sparse)
 
 
 def _light_gcn_baseline(dataset: Dataset, config: FitConfig) -> LightGcnBaseline:
-    return LightGcnBaseline(
-        _light_gcn(dataset, config),
-        users=dataset.users,
-        videos=dataset.videos,
-        width=config.vector_dim,
-    )
+    return LightGcnBaseline(_light_gcn(dataset, config), **_free(dataset, config))
 
 
+# With more users and videos than this a step is faster if it moves only those it touches.
+MOST_DENSE: Final = 100_000
 # These have a fusion network, and can be exported.
 FUSING: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
 BUILDERS: Final[Mapping[str, Callable[[Dataset, FitConfig], Any]]] = {

@@ -18,6 +18,8 @@ Model = Literal[
     "metammf-mf", "metammf-gcn", "metammf-lightgcn", "cosine-mf", "bpr-mf", "vbpr", "lightgcn"
 ]
 Objective = Literal["softmax", "bpr"]
+Optimiser = Literal["auto", "dense", "rows"]
+Limit = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 
 class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,13 +27,17 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Network: `model` (see `training.build`); `vector_dim` D of all vectors; `fusion`, the form of
     the meta layers, their `hidden_dims`, `signal_dim` S and `rank` R; `signal_hidden_dim` of the
-    extractor; `layers` of LightGCN propagation.
+    extractor; `layers` of LightGCN propagation. `neighbours` are how many neighbours a node draws
+    in a step, for each layer, that of what the step asks for first; none for the whole graph.
 
     Objective: `softmax` over a step's `negatives`, scores divided by `temperature`, or `bpr`.
     `arrival_share` of a step's videos is represented as on arrival, each modality of these left out
     with probability `modality_dropout`; `feature_dropout` does so to every single feature, arriving
     or not. `regularisation` penalises squared lengths of embeddings;
     `fusion_decay` is the decoupled weight decay of what maps features.
+
+    `optimiser` moves all embeddings in every step (`dense`), or those that a step touches (`rows`,
+    see `training.rows`); `auto` is `rows` where there are many (see `training.build`).
 
     Schedule: `averaging` is the decay a step of the running average of the parameters, which is
     what is judged and exported. Every `validate_every` epochs it is judged on validation; training
@@ -46,6 +52,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rank: Width = 8
     fusion: FusionForm = "cpd"
     layers: Annotated[int, Meta(ge=1, le=8)] = 1
+    neighbours: tuple[Limit, ...] = ()
     objective: Objective = "softmax"
     negatives: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
     temperature: Annotated[float, Meta(gt=0, le=100)] = 0.2
@@ -55,6 +62,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
     fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 3.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
+    optimiser: Optimiser = "auto"
     averaging: Annotated[float, Meta(ge=0, lt=1)] = 0.99
     batch_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 2048
     max_epochs: Annotated[int, Meta(ge=1, le=100_000)] = 250
@@ -66,6 +74,10 @@ PAIRWISE: Final = {
     "objective": "bpr", "temperature": 1.0, "regularisation": 1e-2, "arrival_share": 0.0,
     "patience": 50,
 }  # fmt: skip
+# Those that carry vectors along the interactions.
+ALONG_GRAPH: Final = ("metammf-gcn", "metammf-lightgcn", "lightgcn")
+# What GraphSAGE has whatever `layers` says.
+SAGE_LAYERS: Final = 2
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
 MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "cosine-mf": {"arrival_share": 0.0},
@@ -93,14 +105,31 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
     """Return the defaults, overlaid by those of the model, then by `values`.
 
     Raises:
-        InvalidConfig: an unknown key, a value of the wrong type or range.
+        InvalidConfig: an unknown key, a value of the wrong type or range, or two that exclude
+            each other.
     """
     defaults = MODEL_DEFAULTS.get(str(values.get("model", "")), {})
     try:
-        return msgspec.convert({**defaults, **values}, FitConfig, strict=True)
+        config = msgspec.convert({**defaults, **values}, FitConfig, strict=True)
     except msgspec.ValidationError as error:
         known = ", ".join(FitConfig.__struct_fields__)
         raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
+    _check_graph(config)
+    return config
+
+
+def _check_graph(config: FitConfig) -> None:
+    if config.model not in ALONG_GRAPH:
+        if config.neighbours:
+            raise InvalidConfig(f"neighbours: {config.model} has no graph to draw them from")
+        return
+    layers = SAGE_LAYERS if config.model == "metammf-gcn" else config.layers
+    if config.neighbours and len(config.neighbours) != layers:
+        raise InvalidConfig(f"neighbours: {config.model} takes {layers}, one for each layer")
+    if config.optimiser == "rows" and not config.neighbours:
+        raise InvalidConfig(
+            'optimiser "rows": along a whole graph every step touches all; set neighbours too'
+        )
 
 
 def read_grid(axes: Iterable[str]) -> list[dict[str, Any]]:

@@ -1,15 +1,15 @@
 """Processes that train one network together, as `torchrun` starts them. Knows torch.distributed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, distributed
+from torch.nn import Parameter
 
 from training.data.sampling import Batch
 
@@ -27,12 +27,55 @@ class Team:
         """Whether this process reports, validates and writes."""
         return self.rank == 0
 
-    def wrap(self, network: Any) -> Any:
-        """Return `network` so that gradients become the mean over all processes."""
+    def share_gradients(self, parameters: Iterable[Parameter]) -> None:
+        """Make the gradients of `parameters` the mean over all processes.
+
+        None stays where no process has one: where no video of a step lacks a modality, its stand-in
+        has no gradient, and does not decay.
+        """
         if self.size == 1:
-            return network
-        # Where no video of a step lacks a modality, its stand-in has no gradient.
-        return DistributedDataParallel(network, find_unused_parameters=True)
+            return
+        mine = list(parameters)
+        if not mine:
+            return
+        having = torch.tensor([p.grad is not None for p in mine], device=mine[0].device).int()
+        distributed.all_reduce(having)
+        for parameter, processes in zip(mine, having.tolist(), strict=True):
+            if processes:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.size
+
+    def row_gradients(self, table: Parameter) -> tuple[Tensor, Tensor]:
+        """Return the rows of `table: (R, D)` with a gradient and the gradients: (N,), (N, D).
+
+        In a team the gradients are the mean over its processes, the same in all of them.
+        """
+        gradient: Tensor | None = table.grad
+        if gradient is None:
+            nothing = torch.empty(1, 0, dtype=torch.int64, device=table.device)
+            gradient = torch.sparse_coo_tensor(nothing, table.detach()[:0], table.shape)
+        gradient = gradient.coalesce()
+        if self.size == 1:
+            return gradient.indices()[0], gradient.values()
+        rows = torch.cat(self._gathered(gradient.indices()[0]))
+        values = torch.cat(self._gathered(gradient.values())) / self.size
+        mean = torch.sparse_coo_tensor(rows[None], values, table.shape).coalesce()
+        return mean.indices()[0], mean.values()
+
+    def _gathered(self, mine: Tensor) -> list[Tensor]:
+        """Return what every process has in the place of `mine: (N, …)`; N differs."""
+        count = torch.tensor([len(mine)], device=mine.device)
+        counts = [torch.empty_like(count) for _ in range(self.size)]
+        distributed.all_gather(counts, count)
+        lengths = [int(one) for one in counts]
+        # Only what is equally long can be gathered.
+        padded = mine.new_zeros(max(lengths), *mine.shape[1:])
+        padded[: len(mine)] = mine
+        found = [torch.empty_like(padded) for _ in range(self.size)]
+        distributed.all_gather(found, padded)
+        return [one[:length] for one, length in zip(found, lengths, strict=True)]
 
     def part(self, batch: Batch) -> tuple[Batch, float]:
         """Return this process's share of a batch that all have drawn alike, and its weight.

@@ -4,6 +4,7 @@ Knows the objective and the sampler; nothing of when to stop.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from training.data.dataset import Dataset, Floats, Rows
 from training.data.sampling import Batch, Sampler
 from training.evaluate import evaluate_ranking, inner_products, rank
 from training.objective import bpr_loss, softmax_loss, squared_lengths
+from training.rows import RowTable
 from training.team import ALONE, Team
 
 # The running average starts fast, after this many steps in full: the beginning is forgotten.
@@ -37,15 +39,31 @@ class Trainer:
     ) -> None:
         """Take `network` where it is; `rng` must be alike in all processes of the `team`."""
         self._network: Recommender = network
-        self._represent, self._team = team.wrap(network), team
+        self._team = team
         self._parameters = list(network.parameters())
-        self._averages = [parameter.detach().clone() for parameter in self._parameters]
+        tables = {id(table) for table in network.tables()}
+        self._tables = {
+            place: RowTable(parameter, config.learning_rate)
+            for place, parameter in enumerate(self._parameters)
+            if id(parameter) in tables
+        }
+        # The others are moved and averaged as wholes in every step.
+        self._wholes = {
+            place: parameter
+            for place, parameter in enumerate(self._parameters)
+            if place not in self._tables
+        }
+        self._averages = {p: whole.detach().clone() for p, whole in self._wholes.items()}
         self._steps = 0
+        # Neighbours are drawn by the number of a step, counted from here. Nothing of `rng` is used
+        # up, so that whether neighbours are drawn changes nothing of what else is.
+        seeds: Any = rng.bit_generator.seed_seq
+        self._first_draw = int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(2))
         self._device = self._parameters[0].device
         self._dataset, self._config, self._rng = dataset, config, rng
         self._sampler = Sampler(dataset.train, users=dataset.users, videos=dataset.videos)
         self._optimiser = torch.optim.AdamW(
-            _groups(network.parameters(), network.feature_parameters(), config.fusion_decay),
+            _groups(self._wholes.values(), network.feature_parameters(), config.fusion_decay),
             lr=config.learning_rate,
             weight_decay=0.0,
             fused=True,
@@ -53,7 +71,12 @@ class Trainer:
 
     def averages(self) -> list[Tensor]:
         """Return a copy of the averaged parameters."""
-        return [average.clone() for average in self._averages]
+        return [
+            self._tables[place].averaged()
+            if place in self._tables
+            else self._averages[place].clone()
+            for place in range(len(self._parameters))
+        ]
 
     def load(self, averages: list[Tensor]) -> None:
         """Put `averages` in the place of the parameters: training is over."""
@@ -67,8 +90,11 @@ class Trainer:
             tensors["cuda_rng"] = torch.cuda.get_rng_state(self._device)
         for place, parameter in enumerate(self._parameters):
             tensors[f"parameter.{place}"] = parameter.detach()
+        for place, table in self._tables.items():
+            tensors |= {f"{name}.{place}": tensor for name, tensor in table.state().items()}
+        for place, whole in self._wholes.items():
             tensors[f"average.{place}"] = self._averages[place]
-            for name, moment in self._optimiser.state[parameter].items():
+            for name, moment in self._optimiser.state[whole].items():
                 tensors[f"{name}.{place}"] = moment
         return tensors, {"steps": self._steps, "numpy_rng": self._rng.bit_generator.state}
 
@@ -81,28 +107,33 @@ class Trainer:
         self._steps = rest["steps"]
         for place, parameter in enumerate(self._parameters):
             parameter.data.copy_(tensors[f"parameter.{place}"])
+        for place, table in self._tables.items():
+            table.restore({name: tensors[f"{name}.{place}"] for name in table.state()})
+        for place, whole in self._wholes.items():
             self._averages[place].copy_(tensors[f"average.{place}"])
             moments = ("step", "exp_avg", "exp_avg_sq")
             if f"step.{place}" in tensors:
-                self._optimiser.state[parameter] = {
-                    name: tensors[f"{name}.{place}"].to(parameter.device) for name in moments
+                self._optimiser.state[whole] = {
+                    name: tensors[f"{name}.{place}"].to(whole.device) for name in moments
                 }
 
     def run_epoch(self) -> float:
         """Go once over the training interactions and return the mean loss of one."""
-        self._represent.train()
+        self._network.train()
         total = 0.0
-        for batch in self._batches():
-            total += self._step(batch) * len(batch.users)
+        for batch in self.batches():
+            total += self.step(batch) * len(batch.users)
         return total / max(1, len(self._sampler))
 
-    def _batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
+        """Draw an epoch of batches."""
         size = self._config.batch_size
         if self._config.objective == "bpr":
             return self._sampler.pairwise(size, self._rng)
         return self._sampler.shared(size, self._config.negatives, self._rng)
 
-    def _step(self, whole: Batch) -> float:
+    def step(self, whole: Batch) -> float:
+        """Take one step for the batch `whole` and return its mean loss, this process's share."""
         batch, weight = self._team.part(whole)
         # However often a video occurs in the step, it is fused once.
         rows, places = np.unique(
@@ -113,7 +144,8 @@ class Trainer:
         positives, negatives = torch.split(
             self._tensor(places), [len(batch.positives), len(batch.negatives)]
         )
-        user_vectors, video_vectors = self._represent(users, videos, rehearsal)
+        draw = self._first_draw + self._steps
+        user_vectors, video_vectors = self._network(users, videos, rehearsal, draw)
         sides = (
             user_vectors / self._config.temperature,
             embedding(positives, video_vectors),
@@ -124,11 +156,10 @@ class Trainer:
         else:
             met_users, met_videos = (self._tensor(places) for places in batch.met)
             loss = softmax_loss(*sides, (met_users, met_videos))
-        self._optimiser.zero_grad(set_to_none=True)
+        self._forget_gradients()
         penalty = self._penalty(users, videos, positives, negatives, batch)
         torch.autograd.backward(weight * (loss + penalty))
-        self._optimiser.step()
-        self._average()
+        self._move()
         return weight * loss.item()
 
     def _rehearsal(self, videos: Rows) -> Rehearsal | None:
@@ -160,23 +191,41 @@ class Trainer:
         return self._config.regularisation * total / len(users)
 
     @torch.no_grad()
-    def _average(self) -> None:
-        """Move the averages towards the parameters."""
+    def _move(self) -> None:
+        """Move the parameters against their gradients, and the averages towards the parameters."""
         self._steps += 1
         decay = min(self._config.averaging, self._steps / (self._steps + WARM_UP))
-        torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
+        self._team.share_gradients(self._wholes.values())
+        self._optimiser.step()
+        if self._wholes:
+            wholes, averages = list(self._wholes.values()), list(self._averages.values())
+            torch._foreach_lerp_(averages, wholes, 1 - decay)
+        for table in self._tables.values():
+            table.step(*self._team.row_gradients(table.parameter), decay)
 
-    def _swap(self) -> None:
-        for parameter, average in zip(self._parameters, self._averages, strict=True):
-            parameter.data, average.data = average.data, parameter.data
+    def _forget_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the averages in the place of the parameters for a while."""
+        held = [parameter.data for parameter in self._parameters]
+        for place, parameter in enumerate(self._parameters):
+            table = self._tables.get(place)
+            parameter.data = self._averages[place] if table is None else table.averaged()
+        try:
+            yield
+        finally:
+            for parameter, data in zip(self._parameters, held, strict=True):
+                parameter.data = data
 
     def validate(self) -> dict[str, Any] | None:
         """Judge the averaged parameters by a ranking on validation; None without any."""
         if not len(self._dataset.val):
             return None
-        self._swap()
-        scorer = inner_products(*self.vectors())
-        self._swap()
+        with self._averaged():
+            scorer = inner_products(*self.vectors())
         return evaluate_ranking(self._dataset, "val", rank(self._dataset, "val", scorer))
 
     @torch.no_grad()
@@ -186,8 +235,8 @@ class Trainer:
         Videos without a training interaction are represented as the service would on arrival.
         """
         # Gradients are as large as all parameters, and of no use until the next step.
-        self._optimiser.zero_grad(set_to_none=True)
-        self._represent.eval()
+        self._forget_gradients()
+        self._network.train(mode=False)
         users, videos = self._network.all_vectors()
         cold = np.flatnonzero(self._dataset.cold)
         if len(cold) and isinstance(self._network, MetaMMF):

@@ -49,6 +49,33 @@ def test_the_form_of_fusion_is_a_choice(form: str) -> None:
     assert read_grid(["fusion=['static', 'cpd']"]) == [{"fusion": "static"}, {"fusion": "cpd"}]
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["neighbours=[10]"], "neighbours: metammf-mf has no graph"),
+        (["model='vbpr'", "neighbours=[10]"], "neighbours: vbpr has no graph"),
+        (["model='lightgcn'", "neighbours=[10]"], "neighbours: lightgcn takes 2, one for each"),
+        (["model='metammf-gcn'", "layers=1", "neighbours=[9]"], "metammf-gcn takes 2"),
+        (["model='metammf-gcn'", "optimiser='rows'"], "set neighbours too"),
+        (["model='lightgcn'", "neighbours=[10, 0]"], "neighbours"),
+        (["optimiser='sparse'"], "optimiser"),
+    ],
+)
+def test_what_does_not_go_together_with_the_model_is_refused(
+    settings: list[str], told: str
+) -> None:
+    assert told in refusal(None, *settings)
+
+
+def test_neighbours_are_one_number_for_each_layer() -> None:
+    for settings in (
+        ["model='lightgcn'", "layers=3", "neighbours=[9, 5, 2]"],
+        ["model='metammf-gcn'", "neighbours=[9, 5]"],
+    ):
+        assert configured(None, *settings).neighbours[:2] == (9, 5)
+    assert configured(None, "optimiser='rows'").optimiser == "rows"
+
+
 def test_no_hidden_layers_is_a_choice() -> None:
     assert configured(None, "hidden_dims=[]").hidden_dims == ()
 

@@ -17,10 +17,12 @@ from training.team import Team
 ROOT = Path(__file__).parents[2]
 # Dropout draws once for each row of a process; without it all processes compute the same sums.
 SETTINGS = ("max_epochs=3", "feature_dropout=0.0", "batch_size=100", "negatives=40")
+ALONG_GRAPH = 'model="metammf-lightgcn"'
+BY_ROWS = 'optimiser="rows"'
 
 
-def fitted(dataset: Path, out: Path, *launcher: str) -> Bundle:
-    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+def fitted(dataset: Path, out: Path, changes: tuple[str, ...], *launcher: str) -> Bundle:
+    settings = [part for setting in (*SETTINGS, *changes) for part in ("--set", setting)]
     command = [*launcher, "-m", "training", "fit", str(dataset), "--out", str(out), *settings]
     done = subprocess.run(  # noqa: S603 - the command is written above
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
@@ -30,13 +32,18 @@ def fitted(dataset: Path, out: Path, *launcher: str) -> Bundle:
 
 
 @pytest.mark.e2e
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [(), (BY_ROWS,), (ALONG_GRAPH,), (ALONG_GRAPH, "neighbours=[4, 3]", BY_ROWS)],
+    ids=["features", "rows", "whole-graph", "neighbours"],
+)
+def test_two_processes_train_what_one_does(changes: tuple[str, ...], tmp_path: Path) -> None:
     write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=1))
     python = sys.executable
     torchrun = (python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    alone = fitted(tmp_path / "data", tmp_path / "alone", python)
+    alone = fitted(tmp_path / "data", tmp_path / "alone", changes, python)
     # torchrun starts `python -m training` itself.
-    together = fitted(tmp_path / "data", tmp_path / "together", *torchrun)
+    together = fitted(tmp_path / "data", tmp_path / "together", changes, *torchrun)
     for name in ("users", "videos"):
         np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-4)
     assert len(list((tmp_path / "together").glob("*/manifest.json"))) == 1

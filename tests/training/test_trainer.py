@@ -201,7 +201,7 @@ def test_who_lacks_a_modality_never_arrives_without_the_other() -> None:
     gapped = dataclasses.replace(gapped, features=half)
     config = configured("metammf-mf", arrival_share=1.0, modality_dropout=0.9)
     network, plans = build(gapped, config), []
-    network.register_forward_pre_hook(lambda _, inputs: plans.append(inputs[1:]))
+    network.register_forward_pre_hook(lambda _, inputs: plans.append(inputs[1:3]))
     Trainer(network, gapped, config, np.random.default_rng(SEED)).run_epoch()
     present = torch.from_numpy(gapped.present)
     assert plans
