@@ -9,16 +9,20 @@ Kind = Literal["view", "like", "share", "follow-through", "skip", "dislike"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class VideoUpserted(msgspec.Struct, frozen=True, tag="video_upserted", kw_only=True):
+class VideoUpserted(
+    msgspec.Struct, frozen=True, tag="video_upserted", kw_only=True, omit_defaults=True
+):
     """A video arrived or was replaced. `features[m]` are raw little-endian float32 bytes.
 
     Raw features, not vectors: a new bundle with another network fuses the same arrivals again.
+    `trace` is the W3C traceparent of the request that sent it, where that is traced.
     """
 
     video_id: str
     features: dict[str, bytes]
     metadata: dict[str, Any]
     recorded_at: float
+    trace: str = ""
 
 
 class VideoDeleted(msgspec.Struct, frozen=True, tag="video_deleted", kw_only=True):

@@ -19,7 +19,7 @@ from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import make_current
 from service.catalog.milvus.engine import EngineAway
 from service.doctor import examine
-from service.errors import ServiceError
+from service.errors import MissingExtra, ServiceError
 from service.keys import KeysError, Scope, create_key, read_keys, revoke_key
 from service.pushing import push
 from service.server import serve as run_server
@@ -59,7 +59,7 @@ def serve(
     settings = _settings(bundles=bundles, event_log=event_log, host=host, port=port)
     try:
         run_server(settings, example=example)
-    except (EventLogError, KeysError, ServiceError) as error:
+    except (EventLogError, KeysError, MissingExtra, ServiceError) as error:
         _fail(str(error))
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
@@ -36,11 +36,15 @@ from service.catalog.loading import Loader
 from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
 from service.catalog.store import Catalog
+from service.errors import MissingExtra
 from service.keys import Keyring
 from service.loop_lag import watch_loop
 from service.pushing import keeper_for
 from service.settings import Settings
 from service.telemetry import KINDS, Kind, Telemetry
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 # Imports at once: each may last for hours, and two keep the event log and the network busy.
 IMPORTS: Final = 2
@@ -49,6 +53,7 @@ IMPORTS: Final = 2
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; files and threads are opened when its lifespan begins."""
     telemetry = Telemetry()
+    tracing = _tracing(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,8 +77,10 @@ def create_app(settings: Settings) -> FastAPI:
         workers = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="worker")
         observer = Observer(telemetry, share=settings.inspected_share)
         app.state.services = Services(
-            settings, catalog, follower, event_log, telemetry, observer, workers, time.time
+            settings, catalog, follower, event_log, telemetry, observer, workers, time.time, tracing
         )
+        if tracing is not None:
+            follower.trace = tracing.visible
         if keeper is not None:
             keeper.start()
         follower.start()
@@ -90,6 +97,8 @@ def create_app(settings: Settings) -> FastAPI:
             await follower.stop()
             workers.shutdown(wait=True)
             observer.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
             if keeper is not None:
                 keeper.close()
             await event_log.close()
@@ -114,6 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(console_router())
     add_problem_handlers(app)
     _protect(app, settings, telemetry)
+    _watch(app, settings, telemetry, tracing)
     _describe(app, keys_needed=settings.api_keys is not None)
     return app
 
@@ -140,11 +150,36 @@ def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
     app.add_middleware(SecurityHeaders)
+
+
+def _watch(
+    app: FastAPI, settings: Settings, telemetry: Telemetry, tracing: "Tracing | None"
+) -> None:
+    """Put around all that what counts, tells of, traces and names requests."""
     app.add_middleware(RequestMetrics, telemetry=telemetry)
     if settings.access_log != "off":
         paths = settings.access_log == "paths"
         app.add_middleware(AccessLog, paths=paths, served=partial(_served, app.state))
+    if tracing is not None:
+        from service.api.traced import Traced  # noqa: PLC0415 - it needs the extra
+
+        app.add_middleware(Traced, tracing=tracing)
     app.add_middleware(RequestIds)
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    """Return what traces are sent by, if they are wanted.
+
+    Raises:
+        MissingExtra: they are, and it is not installed.
+    """
+    if settings.traces is None:
+        return None
+    try:
+        from service.tracing import open_tracing  # noqa: PLC0415 - it needs the extra
+    except ModuleNotFoundError as error:
+        raise MissingExtra("RECO_TRACES", "tracing") from error
+    return open_tracing(settings.traces, share=settings.traces_share)
 
 
 def _served(state: State) -> tuple[str, str] | None:

@@ -29,6 +29,14 @@ class Fault(NamedTuple):
         return f"{place}expected {self.expected}, got {self.got}"
 
 
+class MissingExtra(Exception):
+    """A setting wants what is not installed; the service does not start."""
+
+    def __init__(self, setting: str, extra: str) -> None:
+        """Keep which setting, and the extra that has it."""
+        super().__init__(f"{setting} needs an extra: pip install '.[{extra}]'")
+
+
 class InvalidInput(ServiceError):
     """A well-formed request that the loaded bundle cannot take. Carries a fault for each field."""
 

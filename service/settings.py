@@ -132,6 +132,15 @@ class Settings(BaseSettings):
         description="Where arrivals are fused and vectors searched: cpu, cuda, or auto for CUDA "
         "where it is.",
     )
+    traces: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="OTLP collector that traces are sent to over HTTP, as "
+        "http://host:4318/v1/traces; needs the extra `tracing`.",
+    )
+    traces_share: float = Field(
+        0.01, ge=0, le=1, description="Share of the traces that begin here which is kept."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from monitoring.asking import now, quantile, quantiles, rate, share, total
+from monitoring.asking import mean, now, quantile, quantiles, rate, share, total
 from monitoring.panels import Panel, Query, Row
 
 ASKED: Final = "/v1/.+"
@@ -119,18 +119,27 @@ SERVICE: Final = (
                     Query(f"sum by (kind) ({now('reco_requests_in_work')})", "{{kind}}"),
                     Query(f"sum by (kind) ({now('reco_requests_waiting')})", "{{kind}}, waiting"),
                 ],
+                width=6,
             ),
             Panel(
                 "Refused",
                 "Requests that no route saw. `line` and `bodies` are overload: add replicas.",
                 [Query(total("reco_requests_refused_total", "reason"), "{{reason}}")],
                 "reqps",
+                width=6,
+            ),
+            Panel(
+                "Lists answered in one pass",
+                "Mean. Requests of the same moment share a pass; it grows with the load.",
+                [Query(mean("reco_lists_together"), "lists")],
+                width=6,
             ),
             Panel(
                 "Where a list's time goes",
                 "99 % of inspected lists take less, by step.",
                 [Query(quantile(0.99, "reco_list_step_seconds", "step"), "{{step}}")],
                 "s",
+                width=6,
             ),
         ),
     ),

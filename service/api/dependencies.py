@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Header, HTTPException, Path, Query, Request, Response
@@ -25,7 +25,11 @@ from service.catalog.view import View
 from service.errors import Behind, Fault, InvalidInput
 from service.logs import ABOUT
 from service.settings import Settings
+from service.steps import Step, unwatched
 from service.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 T = TypeVar("T")
 
@@ -46,10 +50,15 @@ class Services:
     observer: Observer
     workers: ThreadPoolExecutor
     clock: Callable[[], float]
+    tracing: "Tracing | None" = None
 
     async def in_worker(self, call: Callable[..., T], *args: Any) -> T:
         """Run blocking or heavy work beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, call, *args)
+
+    def steps(self) -> Step:
+        """Return what traces the steps of the request that is worked on, if it is traced."""
+        return unwatched if self.tracing is None else self.tracing.steps()
 
     async def search(self, response: Response, call: Callable[..., T], *args: Any) -> T:
         """Do the same with what may search; a header of `response` says what it suffered from.
@@ -75,6 +84,8 @@ class Services:
             EventLogUnavailable: nothing was recorded.
         """
         _ = self.catalog.view
+        if self.tracing is not None:
+            events = self.tracing.carried_by(events)
         try:
             with recorded(self.telemetry.ingest, events):
                 position, repeated = await self.event_log.append(events, key)

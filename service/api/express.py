@@ -72,6 +72,8 @@ class Express:
         view = services.catalog.latest
         if user_id is None or view is None or services.catalog.degraded:
             return None
+        if services.tracing is not None and services.tracing.recording():
+            return None  # the application traces each step
         return Quick(self, user_id, k) if is_quick(view, user_id, k) else None
 
     def answer(self, together: list[Quick]) -> None:
@@ -83,6 +85,7 @@ class Express:
             for one in together
         ]
         lists = recommend_many(view, requests)
+        services.telemetry.lists.together.observe(len(together))
         for one, request, found in zip(together, requests, lists, strict=True):
             services.observer.count_for_user(view, request, found)
             one.reply = encode(

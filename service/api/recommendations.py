@@ -177,7 +177,7 @@ def _asked_in(services: Services, body: RecommendationBody, place: str) -> Reque
 async def _answer(
     services: Services, view: View, request: Request, response: Response, *, paged: bool
 ) -> UserRecommendations:
-    found = await services.search(response, recommend, view, request)
+    found = await services.search(response, recommend, view, request, services.steps())
     reasons: Sequence[Explained | None] = [None] * len(found)
     if request.explained:
         reasons = await explained(services, view, request, found)

@@ -49,6 +49,8 @@ class Follower:
         self._telemetry = telemetry
         self._clock = clock
         self._bundle_poll = bundle_poll
+        # Told of each arrival that came with a trace, if somebody wants to know.
+        self.trace: Callable[..., None] | None = None
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         # Views form one line: who holds this makes the next one.
         self._publishing = asyncio.Lock()
@@ -132,9 +134,12 @@ class Follower:
             await self._show(view)
             self._telemetry.catalog.applied.observe(len(entries))
             now = self._clock()
-            for recorded_at in arrived:
+            for one in arrived:
                 # Another process wrote it, by a clock that may be ahead of ours.
-                self._telemetry.ingest_to_visible.observe(max(0.0, now - recorded_at))
+                self._telemetry.ingest_to_visible.observe(max(0.0, now - one.recorded_at))
+                if one.trace and self.trace is not None:
+                    said = {"reco.bundle_id": view.bundle_id, "reco.position": view.position}
+                    self.trace(one.trace, one.recorded_at, now, **said)
 
     async def _until_more(self, position: Position) -> None:
         if self._growth is None or self._growth.done():

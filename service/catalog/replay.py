@@ -29,11 +29,18 @@ class _Upsert(NamedTuple):
     fault: str
 
 
+class Arrived(NamedTuple):
+    """When a video was received, in Unix seconds, and the trace in which it was sent, or ""."""
+
+    recorded_at: float
+    trace: str
+
+
 class Applied(NamedTuple):
-    """The next view, and when the videos that arrived with it were received, in Unix seconds."""
+    """The next view, and the videos that arrived with it."""
 
     view: View
-    arrived: list[float]
+    arrived: list[Arrived]
 
 
 class Replay:
@@ -56,7 +63,7 @@ class Replay:
                 log.exception("event failed", position=entries[0].position)
                 refused = self._edited(view, entries, lambda edit: self._refuse(edit, entries[0]))
                 return Applied(refused, [])
-            arrived: list[float] = []
+            arrived: list[Arrived] = []
             for entry in entries:
                 view, moments = self.apply(view, [entry])
                 arrived += moments
@@ -84,7 +91,11 @@ class Replay:
                 else:
                     edit.apply(event, fused.get(place))
 
-        arrived = [event.recorded_at for _, event, _ in decoded if isinstance(event, VideoUpserted)]
+        arrived = [
+            Arrived(event.recorded_at, event.trace)
+            for _, event, _ in decoded
+            if isinstance(event, VideoUpserted)
+        ]
         return Applied(self._edited(view, entries, change), arrived)
 
     def _edited(self, view: View, entries: list[Entry], change: Callable[[Edit], None]) -> View:

@@ -30,6 +30,7 @@ STEP_SECONDS: Final = (
 )
 # Cosines; none below 0, for what is summed must not fall.
 SCORES: Final = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1)
+TOGETHER: Final = (1, 2, 4, 8, 16)
 WINDOW_SECONDS: Final = 600.0
 MARKS: Final = 1 << 20
 
@@ -79,6 +80,12 @@ class ListMetrics:
             "reco_lists",
             "Lists answered, by what they stand on and whether they have all places asked for.",
             ["basis", "length"],
+            registry=registry,
+        )
+        self.together = Histogram(
+            "reco_lists_together",
+            "Lists that were answered in one pass, for requests of the same moment.",
+            buckets=TOGETHER,
             registry=registry,
         )
         self._arrivals = Counter(

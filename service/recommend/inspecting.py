@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter as CountedBy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,8 +11,7 @@ import numpy as np
 from service.catalog.bar import Bar
 from service.catalog.index import Floats, Rows, VideoRow
 from service.catalog.view import View
-from service.recommend.exploring import with_fresh
-from service.recommend.recommender import bar_for_user, rank, represent, retrieve
+from service.recommend.recommender import bar_for_user, recommend, represent
 from service.recommend.request import Request
 
 # So many filtered videos are asked why; a filter of the caller's may leave out a million.
@@ -38,18 +38,19 @@ class Inspection(NamedTuple):
 
 def inspect(view: View, request: Request) -> Inspection:
     """Make the list that `request` got, and look at it."""
-    moments = [time.perf_counter()]
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        seconds[step] = time.perf_counter() - began
+
+    recommend(view, request, timed)
     vector = represent(view, request)
-    moments.append(time.perf_counter())
-    barred = bar_for_user(view, request)
-    moments.append(time.perf_counter())
-    pool = retrieve(view, request, vector, barred)
-    moments.append(time.perf_counter())
-    with_fresh(view, request, vector, barred, rank(view, request, pool))
-    moments.append(time.perf_counter())
-    took = np.diff(moments).tolist()
-    seconds = dict(zip(("represent", "filter", "retrieve", "rank"), took, strict=True))
-    return Inspection(seconds, None if vector is None else _compare(view, request, vector, barred))
+    if vector is None:
+        return Inspection(seconds, None)
+    return Inspection(seconds, _compare(view, request, vector, bar_for_user(view, request)))
 
 
 def _compare(view: View, request: Request, vector: Floats, barred: Bar) -> Compared | None:

@@ -17,6 +17,7 @@ from service.recommend.exploring import with_fresh
 from service.recommend.fallback import popular_then_fresh
 from service.recommend.recommendation import Recommendation, Source
 from service.recommend.request import Request, Wanted
+from service.steps import Step, unwatched
 
 # A list is quick if it is not longer, a search scores no more rows, and no more was met of late.
 QUICK_K: Final = 100
@@ -24,18 +25,22 @@ QUICK_ROWS: Final = 20_000
 QUICK_HISTORY: Final = 300
 
 
-def recommend(view: View, request: Request) -> list[Recommendation]:
+def recommend(view: View, request: Request, step: Step = unwatched) -> list[Recommendation]:
     """Return the best live videos that were not met before and are as asked for, best first.
 
     Who has no vector gets what is popular, then what is fresh. Where places are promised to
     arrivals or diversity is asked for, the order is that of choosing. The list is shorter than `k`
-    only if there is nothing more to show.
+    only if there is nothing more to show. Each `step` is done within what that returns.
     """
-    vector = represent(view, request)
-    barred = bar_for_user(view, request)
-    pool = retrieve(view, request, vector, barred)
-    best = rank(view, request, pool)
-    return with_fresh(view, request, vector, barred, best)
+    with step("represent"):
+        vector = represent(view, request)
+    with step("filter"):
+        barred = bar_for_user(view, request)
+    with step("retrieve"):
+        pool = retrieve(view, request, vector, barred)
+    with step("rank"):
+        best = rank(view, request, pool)
+        return with_fresh(view, request, vector, barred, best)
 
 
 def recommend_many(view: View, requests: Sequence[Request]) -> list[list[Recommendation]]:
