@@ -16,6 +16,8 @@ SECOND_DECAY: Final = 0.999
 EPSILON: Final = 1e-8
 # A running average that remembers nothing still has a logarithm.
 SMALLEST_DECAY: Final = 1e-300
+# So many stay in the caches from one operation to the next.
+ROWS_AT_ONCE: Final = 4096
 
 
 class RowTable:
@@ -40,17 +42,23 @@ class RowTable:
     @torch.no_grad()
     def step(self, rows: Tensor, gradients: Tensor, decay: float) -> None:
         """Move the different `rows: (N,)` against `gradients: (N, D)`; averages keep `decay`."""
-        average = self._caught_up(rows)
-        self._faded += math.log(max(decay, SMALLEST_DECAY))
-        moved = self._moved(rows, gradients)
-        self.parameter.data[rows] = moved
-        self._average[rows] = torch.lerp(average, moved, 1 - decay)
-        self._seen[rows] = self._faded
+        before, self._faded = self._faded, self._faded + math.log(max(decay, SMALLEST_DECAY))
+        for some, theirs in zip(
+            torch.split(rows, ROWS_AT_ONCE), torch.split(gradients, ROWS_AT_ONCE), strict=True
+        ):
+            now = self.parameter.data.index_select(0, some)
+            kept = (before - self._seen.index_select(0, some)).exp()
+            average = torch.lerp(now, self._average.index_select(0, some), _column(kept, now))
+            moved = now.sub_(self._change(some, theirs))
+            self.parameter.data.index_copy_(0, some, moved)
+            self._average.index_copy_(0, some, average.lerp_(moved, 1 - decay))
+            self._seen.index_fill_(0, some, self._faded)
 
     @torch.no_grad()
     def averaged(self) -> Tensor:
         """Return the running average of all rows as of now: (R, D)."""
-        return self._caught_up(None)
+        kept = (self._faded - self._seen).exp()
+        return torch.lerp(self.parameter.data, self._average, _column(kept, self._average))
 
     def state(self) -> dict[str, Tensor]:
         """Return all that the next step depends on, the table apart."""
@@ -72,22 +80,22 @@ class RowTable:
             "seen": self._seen,
         }
 
-    def _moved(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        first = torch.lerp(self._first[rows], gradients, 1 - FIRST_DECAY)
-        second = self._second[rows].mul_(SECOND_DECAY)
+    def _change(self, rows: Tensor, gradients: Tensor) -> Tensor:
+        """Return by how much `rows: (N,)` fall, and remember their gradients."""
+        first = self._first.index_select(0, rows).lerp_(gradients, 1 - FIRST_DECAY)
+        second = self._second.index_select(0, rows).mul_(SECOND_DECAY)
         second.addcmul_(gradients, gradients, value=1 - SECOND_DECAY)
-        counts = self._counts[rows] + 1
-        self._first[rows], self._second[rows], self._counts[rows] = first, second, counts
-        times = counts.double()[:, None]
+        counts = self._counts.index_select(0, rows) + 1
+        self._first.index_copy_(0, rows, first)
+        self._second.index_copy_(0, rows, second)
+        self._counts.index_copy_(0, rows, counts)
+        times = counts.double()
         size = self._learning_rate / (1 - FIRST_DECAY**times)
         spread = (1 - SECOND_DECAY**times).sqrt()
-        change = first / (second.sqrt() / spread.to(second.dtype) + EPSILON)
-        return self.parameter.data[rows] - size.to(change.dtype) * change
+        spread_out = second.sqrt_().div_(_column(spread, second)).add_(EPSILON)
+        return first.mul_(_column(size, first)).div_(spread_out)
 
-    def _caught_up(self, rows: Tensor | None) -> Tensor:
-        """Return the averages of `rows`, or of all, as they are before a step touches them."""
-        average, seen, now = self._average, self._seen, self.parameter.data
-        if rows is not None:
-            average, seen, now = average[rows], seen[rows], now[rows]
-        kept = (self._faded - seen).exp().to(now.dtype)[:, None]
-        return torch.lerp(now, average, kept)
+
+def _column(numbers: Tensor, like: Tensor) -> Tensor:
+    """Return `numbers: (N,)` as (N, 1), of the type of `like`."""
+    return numbers.to(like.dtype)[:, None]

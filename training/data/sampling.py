@@ -70,8 +70,11 @@ class Sampler:
         audience = self._met_by_video.of(videos) % self._user_count
         columns = np.repeat(np.arange(len(videos)), self._met_by_video.counts(videos))
         order = np.argsort(users, kind="stable")
-        present = np.bincount(users, minlength=self._user_count)
-        first, times = (np.cumsum(present) - present)[audience], present[audience]
+        distinct, begins, counts = np.unique(users[order], return_index=True, return_counts=True)
+        # Zeros are only written where they are not: a sum over all users would take longer.
+        first, times = (np.zeros(self._user_count, np.int64) for _ in range(2))
+        first[distinct], times[distinct] = begins, counts
+        first, times = first[audience], times[audience]
         within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
         return order[np.repeat(first, times) + within], np.repeat(columns, times)
 
