@@ -20,6 +20,7 @@ from service.measures.lists import WINDOW_SECONDS, Shown
 from service.recommend.inspecting import inspect
 from service.recommend.recommender import recommend
 from service.recommend.request import Request
+from tests.support.redis import RedisServer
 from tests.support.server import Api, eventually, features, settings_for
 
 
@@ -264,3 +265,19 @@ def test_why_the_log_took_nothing_is_told(api: Api, tmp_path: Path) -> None:
         other.commit()
         assert api.watch("ann", "a", "b", "c").status_code == 503
     assert api.metric(rejected, kind="interaction", reason="log away") == 3
+
+
+@pytest.mark.e2e
+def test_a_redis_without_memory_is_told_of_as_a_log_that_is_full(
+    bundles: Path, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "redis", "--maxmemory-policy", "noeviction") as redis:
+        redis.start()
+        settings = settings_for(bundles, tmp_path / "unused.db")
+        with Api(settings.model_copy(update={"event_log": redis.url})) as api:
+            api.ready()
+            redis.ask("CONFIG", "SET", "maxmemory", 1)
+            assert api.watch("ann", "a", "b").status_code == 503
+            rejected = "reco_ingest_rejected_total"
+            assert api.metric(rejected, kind="interaction", reason="log full") == 2
+            assert api.metric(rejected, kind="interaction", reason="log away") == 0
