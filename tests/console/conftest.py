@@ -20,8 +20,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for one module: while one runs, no other event loop can in this thread."""
     executable = find_chromium()
     if executable is None:
         pytest.skip("no Chromium on the PATH")
@@ -29,7 +30,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(
     browser: Browser, trained: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Process]:
