@@ -121,6 +121,23 @@ def test_arrays_that_are_no_table_are_refused(change: Change) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("hashes", lambda hashes: hashes[::-1]),
+        ("rows", lambda rows: rows * 0),
+        ("order", lambda order: order + 1),
+    ],
+)
+def test_what_leads_nowhere_is_refused_though_no_id_is_looked_at(
+    name: str, changed: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids_module, "SAMPLED", 0)
+    whole = table_of(PLAIN)
+    with pytest.raises(ValueError, match=name):
+        IdTable({**whole, name: changed(whole[name])})
+
+
+@pytest.mark.parametrize(
     ("raw", "starts"),
     [
         (b"ab\xff", [0, 1, 3]),

@@ -171,6 +171,13 @@ def _nan(vectors: Any) -> Any:
     return spoilt
 
 
+def _ties_turned(popular: Any, popularity: Any) -> Any:
+    """Return the rows most popular first, of equal ones the last row first."""
+    turned = np.lexsort((-np.arange(len(popular)), -popularity))
+    assert (turned != popular).any()
+    return turned
+
+
 def _of_length(vectors: Any, length: float) -> Any:
     changed = vectors.copy()
     changed[3] *= length
@@ -216,6 +223,7 @@ def _of_length(vectors: Any, length: float) -> Any:
         (layout.SEEN, lambda t: {"popular": None}),
         (layout.SEEN, lambda t: {"popular": t["popular"][1:]}),
         (layout.SEEN, lambda t: {"popular": t["popular"][::-1]}),
+        (layout.SEEN, lambda t: {"popular": _ties_turned(t["popular"], t["popularity"])}),
         (layout.SEEN, lambda t: {"popular": t["popular"] * 0}),
         (layout.SEEN, lambda t: {"popular": t["popular"] + 1}),
         (layout.USERS, lambda t: table_of(["one"])),
