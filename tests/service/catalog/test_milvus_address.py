@@ -43,14 +43,14 @@ def test_what_names_no_milvus_is_refused(url: str) -> None:
 
 def test_a_secret_in_the_url_is_refused() -> None:
     with pytest.raises(ValueError, match="RECO_INDEX_TOKEN") as caught:
-        read_address("milvus://root:geheim@h")
+        read_address("milvus://reader:geheim@h")
     assert "geheim" not in str(caught.value)
 
 
 def test_the_token_is_not_shown() -> None:
-    settings = Settings(index_token=SecretStr("root:geheim"))
+    settings = Settings(index_token=SecretStr("reader:geheim"))
     assert settings.index_token is not None
-    assert settings.index_token.get_secret_value() == "root:geheim"
+    assert settings.index_token.get_secret_value() == "reader:geheim"
     assert "geheim" not in f"{settings!r}{settings}{settings.model_dump_json()}"
 
 
