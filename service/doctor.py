@@ -104,7 +104,12 @@ async def _ask_log(settings: Settings) -> tuple[Position, list[Doubt]]:
 
 
 def _index(settings: Settings) -> str:
-    return engine_state(settings, read_current_id(settings.bundles))
+    try:
+        current = read_current_id(settings.bundles)
+    except BundleError:
+        # That is for another finding.
+        current = ""
+    return engine_state(settings, current)
 
 
 def _port(settings: Settings) -> str:

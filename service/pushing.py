@@ -46,7 +46,7 @@ def push(settings: Settings, bundle_id: str) -> bool:
 
 
 def engine_state(settings: Settings, bundle_id: str) -> str:
-    """Return what the engine is and whether it holds a bundle.
+    """Return what the engine is and whether it holds a bundle, if there is one.
 
     Raises:
         EngineAway: it does not answer.

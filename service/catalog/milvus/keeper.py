@@ -118,17 +118,17 @@ class Keeper:
         index.available = True
 
     def state(self, bundle_id: str) -> str:
-        """Return what answers and whether it holds a bundle.
+        """Return what answers and whether it holds a bundle, if there is one.
 
         Raises:
             EngineAway: nobody answers.
         """
         self._engine.connect()
+        found = f"Milvus {self._engine.version()} at {self._address.uri}"
+        if not bundle_id:
+            return found
         holds = self._engine.meant_by(whole(self._address.collection(bundle_id)))
-        return (
-            f"Milvus {self._engine.version()} at {self._address.uri}, which "
-            f"{'holds' if holds else 'does not hold yet'} {bundle_id}"
-        )
+        return f"{found}, which {'holds' if holds else 'does not hold yet'} {bundle_id}"
 
     def _fail(self, index: MilvusIndex, fault: str) -> None:
         if index is self._served:
