@@ -10,13 +10,14 @@ from pathlib import Path
 from signal import SIGKILL
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 
 from client import Client, ImportProgress, RejectedLine, Retries, Video, encode_numbers
 from client.calls import row
 from tests.support.bundles import write_small_bundle
-from tests.support.server import WIDTHS, Process, serving
+from tests.support.server import WIDTHS, Process, eventually, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -133,13 +134,17 @@ def test_a_cut_connection_loses_nothing_that_was_acknowledged(
                     wire.sendall(b"%x\r\n%b\r\n" % (len(line), line))
                 reply = b""
                 while b'"progress"' not in reply:
-                    reply += wire.recv(1 << 16)
+                    more = wire.recv(1 << 16)
+                    assert more, reply  # refused, or cut by the other side
+                    reply += more
                 wire.sendall(b'40\r\n{"video_id": "half')
             start = reply.index(b'{"event":"progress"')
             told = json.loads(reply[start : reply.index(b"\n", start)])
             assert told["accepted"] >= 1000
             assert reco.model(min_position=told["position"]).videos >= 60 + told["accepted"]
             assert reco.video(f"v{told['lines'] - 1}").video_id
+            free = 'reco_requests_in_work{kind="import"} 0.0'
+            eventually(lambda: free in httpx.get(f"{process.url}/metrics").text)  # noqa: B023
         assert list(reco.import_videos(videos(3500)))[-1].lines == 3500  # type: ignore[union-attr] # progress
         assert reco.model().videos == 60 + 3500
         assert "Traceback" not in process.output
