@@ -63,17 +63,19 @@ def _rows(count: int, scratch: Path) -> Iterator[tuple[str, ...]]:
     """Make a set of `count` interactions in `scratch`, load it, train on it."""
     folder, run = scratch / "set", scratch / "run"
     sizes = (count, count // PER_USER, count // PER_VIDEO, JUDGED)
-    _python("benchmarks.large_set", folder, *sizes)
-    load = _python("benchmarks.load", folder)
+    run_module("benchmarks.large_set", folder, *sizes)
+    load = run_module("benchmarks.load", folder)
     yield (
         "load",
         f"{float(load.output):.1f}",
-        *_memory(load, _python("training.data.folder"), count),
+        *_memory(load, run_module("training.data.folder"), count),
     )
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    fit = _python("training", "fit", folder, "--out", scratch / "bundles", "--run", run, *settings)
+    fit = run_module(
+        "training", "fit", folder, "--out", scratch / "bundles", "--run", run, *settings
+    )
     epoch = json.loads((run / "epochs.jsonl").read_text())["seconds"]
-    yield "epoch", f"{epoch:.1f}", *_memory(fit, _python("training", "--help"), count)
+    yield "epoch", f"{epoch:.1f}", *_memory(fit, run_module("training", "--help"), count)
 
 
 def _memory(ran: Ran, bare: Ran, count: int) -> tuple[str, str]:
@@ -81,7 +83,7 @@ def _memory(ran: Ran, bare: Ran, count: int) -> tuple[str, str]:
     return f"{ran.peak / MEBIBYTE:.0f}", f"{(ran.peak - bare.peak) / count:.0f}"
 
 
-def _python(module: str, *arguments: object) -> Ran:
+def run_module(module: str, *arguments: object) -> Ran:
     """Run `module` to its end in a process of its own.
 
     Raises:

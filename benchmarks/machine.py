@@ -23,3 +23,10 @@ def cpu_seconds(pid: int) -> float:
     """Return what a process has used of the cores, all of its threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory() -> int:
+    """Return the most resident memory that this process has had, in bytes."""
+    # What getrusage tells includes the process that started this one, up to the start.
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(one.split()[1]) for one in lines if one.startswith("VmHWM:")) * 1024
