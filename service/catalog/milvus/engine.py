@@ -116,14 +116,16 @@ class Engine:
             told = self._there.describe_collection(name, timeout=CALL_SECONDS)
         return bool(told["description"] == note)
 
-    def prepare(self, name: str, lists: int) -> None:
+    def prepare(self, name: str, lists: int, *, rounded: bool) -> None:
         """Say how a collection is to be indexed, in `lists` cells (0: scored exactly), and load it.
+
+        Vectors may be `rounded` to a byte a column, and their scores with them.
 
         Done already, it is done again at no cost.
         """
         import pymilvus  # noqa: PLC0415 - an extra
 
-        kind = "IVF_SQ8" if lists else "FLAT"
+        kind = "FLAT" if not lists else "IVF_SQ8" if rounded else "IVF_FLAT"
         params = pymilvus.MilvusClient.prepare_index_params()
         params.add_index(
             "vector", index_type=kind, metric_type="IP", params={"nlist": lists} if lists else {}

@@ -44,7 +44,7 @@ class MilvusIndex:
         self.available = False
         lists, self._nprobe = _cells(own, vectors)
         self._lists = lists
-        self.content = Content(collection, vectors, lists)
+        self.content = Content(collection, vectors, lists, rounded=own.refine > 1)
 
     def retrieve(self, vector: Floats, k: int, *, effort: int = 1) -> tuple[Rows, Floats]:
         """Return what Milvus finds, best first, or else what the bundle's own index finds."""

@@ -29,13 +29,14 @@ LEAST_WIDTH: Final = 2
 class Content:
     """What a collection is to hold: `vectors: (V, D)`, looked for in `lists` cells or exactly (0).
 
-    It is filled `batch` rows at a time.
+    In cells they may be `rounded` to a byte a column. It is filled `batch` rows at a time.
     """
 
     collection: str
     vectors: Floats
     lists: int
     batch: int = BATCH
+    rounded: bool = False
 
 
 class Publisher:
@@ -59,7 +60,7 @@ class Publisher:
         name, engine = content.collection, self._engine
         if not engine.meant_by(whole(name)):
             engine.make(name, content.vectors.shape[1], note="vectors of a bundle by row")
-        engine.prepare(name, content.lists)
+        engine.prepare(name, content.lists, rounded=content.rounded)
         seen, since = (-1, -1), time.monotonic()
         while not engine.meant_by(whole(name)):
             now = (engine.count(name), self._turns(name))

@@ -144,6 +144,7 @@ def test_rounded_vectors_of_a_large_collection_are_found(milvus: MilvusServer) -
     unasked = Unasked(FaissIndex(own, IndexEntry("ivf128,sq8", 16, 4, 0.99)))
     index = published(engine, milvus_index(engine, many, unasked))
     assert index.content.lists == 128
+    assert index.content.rounded
     # What is indexed is scored row by row until it is loaded, a second or two later.
     # A share of the cells is looked into, and more with more effort.
     eventually(lambda: len(index.retrieve(many[0], 12_000)[0]) < 6_000)
@@ -195,6 +196,15 @@ def test_more_rows_than_milvus_gives_are_asked_of_the_bundle_s_own_index(
     assert index.available
     assert index._metrics.fallbacks._value.get() == 0
     engine.disconnect()
+
+
+def test_scores_are_rounded_only_where_they_are_to_be_scored_again() -> None:
+    few, own = vectors(50, 6), ExactIndex(vectors(50, 6))
+    nowhere = Engine(Address("http://127.0.0.1:9", "", "reco"), "", search_seconds=0.3)
+    for refine, rounded in ((1, False), (4, True)):
+        own.refine = refine
+        index = milvus_index(nowhere, few, own)
+        assert (index.refine, index.content.rounded) == (refine, rounded)
 
 
 def test_nobody_is_waited_for_who_is_not_there() -> None:
