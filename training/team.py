@@ -38,14 +38,15 @@ class Team:
         mine = list(parameters)
         if not mine:
             return
-        having = torch.tensor([p.grad is not None for p in mine], device=mine[0].device).int()
-        distributed.all_reduce(having)
-        for parameter, processes in zip(mine, having.tolist(), strict=True):
-            if processes:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                distributed.all_reduce(parameter.grad)
-                parameter.grad /= self.size
+        having = mine[0].new_tensor([float(one.grad is not None) for one in mine])
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in mine]
+        # All in one message: most are so small that it is the number of messages that takes time.
+        message = torch.cat([having, *(gradient.flatten() for gradient in gradients)])
+        distributed.all_reduce(message)
+        processes, *sums = torch.split(message, [len(mine), *(one.numel() for one in mine)])
+        for parameter, count, total in zip(mine, processes.tolist(), sums, strict=True):
+            if count:
+                parameter.grad = total.view_as(parameter) / self.size
 
     def row_gradients(self, table: Parameter) -> tuple[Tensor, Tensor]:
         """Return the rows of `table: (R, D)` with a gradient and the gradients: (N,), (N, D).
@@ -55,13 +56,16 @@ class Team:
         gradient: Tensor | None = table.grad
         if gradient is None:
             nothing = torch.empty(1, 0, dtype=torch.int64, device=table.device)
-            gradient = torch.sparse_coo_tensor(nothing, table.detach()[:0], table.shape)
+            gradient = torch.sparse_coo_tensor(
+                nothing, table.detach()[:0], table.shape, check_invariants=True
+            )
         gradient = gradient.coalesce()
         if self.size == 1:
             return gradient.indices()[0], gradient.values()
         rows = torch.cat(self._gathered(gradient.indices()[0]))
         values = torch.cat(self._gathered(gradient.values())) / self.size
-        mean = torch.sparse_coo_tensor(rows[None], values, table.shape).coalesce()
+        both = torch.sparse_coo_tensor(rows[None], values, table.shape, check_invariants=True)
+        mean = both.coalesce()
         return mean.indices()[0], mean.values()
 
     def _gathered(self, mine: Tensor) -> list[Tensor]:
