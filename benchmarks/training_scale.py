@@ -34,7 +34,23 @@ WAYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # The set, and the ways, whose steps one process and two take in turn.
 SHARED: Final = 2_000_000
-BATCHES: Final = (2048, 16_384)
+TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
+    "features, rows, batch 2,048": ('optimiser="rows"', "batch_size=2048"),
+    "the same, layers 1024, 512, 256": (
+        'optimiser="rows"',
+        "batch_size=2048",
+        "hidden_dims=[1024, 512, 256]",
+    ),
+    "features, rows, batch 16,384": ('optimiser="rows"', "batch_size=16384"),
+    "LightGCN, whole graph, batch 2,048": (LIGHT_GCN, "batch_size=2048"),
+    "LightGCN, neighbours, batch 2,048": (LIGHT_GCN, DRAWN, 'optimiser="rows"', "batch_size=2048"),
+    "LightGCN, neighbours, batch 16,384": (
+        LIGHT_GCN,
+        DRAWN,
+        'optimiser="rows"',
+        "batch_size=16384",
+    ),
+}
 ROUNDS: Final = 3
 TEAM: Final = ("--standalone", "--nproc-per-node=2", "-m", "--", "benchmarks.steps")
 
@@ -52,7 +68,7 @@ def main() -> None:
     if asked.interactions:
         console.print(_growth(asked.interactions, asked.plot, Console(stderr=True)))
     if not asked.no_team:
-        headers = ("way, batch", "alone, s", "two, s", "speed-up", "CPU s alone", "CPU s of each")
+        headers = ("way", "alone, s", "two, s", "speed-up", "CPU s alone", "CPU s of each")
         table = Table(*headers, title="one process and two", caption=machine())
         for cells in _shared():
             table.add_row(*cells)
@@ -94,25 +110,17 @@ def _shared() -> Iterator[tuple[str, ...]]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "set"
         _make(SHARED, folder)
-        for way in list(WAYS)[1:]:
-            for batch in BATCHES:
-                settings = (*WAYS[way], f"batch_size={batch}")
-                alone, two = [], []
-                for _ in range(ROUNDS):
-                    one = run_module("benchmarks.steps", folder, STEPS, *settings)
-                    both = run_module("torch.distributed.run", *TEAM, folder, STEPS, *settings)
-                    alone.append(json.loads(one.output))
-                    two.append(json.loads(both.output))
-                wall = [min(one["step"] for one in some) for some in (alone, two)]
-                work = [min(one["cpu"] for one in some) for some in (alone, two)]
-                yield (
-                    f"{way}, {batch:,}",
-                    f"{wall[0]:.3f}",
-                    f"{wall[1]:.3f}",
-                    f"{wall[0] / wall[1]:.2f}",
-                    f"{work[0]:.3f}",
-                    f"{work[1]:.3f}",
-                )
+        for way, settings in TOGETHER.items():
+            alone, two = [], []
+            for _ in range(ROUNDS):
+                one = run_module("benchmarks.steps", folder, STEPS, *settings)
+                both = run_module("torch.distributed.run", *TEAM, folder, STEPS, *settings)
+                alone.append(json.loads(one.output))
+                two.append(json.loads(both.output))
+            wall = [min(one["step"] for one in some) for some in (alone, two)]
+            work = [min(one["cpu"] for one in some) for some in (alone, two)]
+            times = (*wall, wall[0] / wall[1], *work)
+            yield way, *(f"{figure:.3f}" for figure in times)
 
 
 def _draw(peaks: Mapping[str, list[tuple[int, float]]], file: Path) -> None:
@@ -121,6 +129,8 @@ def _draw(peaks: Mapping[str, list[tuple[int, float]]], file: Path) -> None:
     for (way, points), marker in zip(peaks.items(), "osD^", strict=True):
         axes.loglog(*zip(*points, strict=True), marker=marker, label=way)
     axes.set(xlabel="interactions", ylabel="peak memory, MiB")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_formatter("{x:,.0f}")
     axes.grid(which="both", alpha=0.3)
     axes.legend(frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
