@@ -17,7 +17,7 @@ from models.bundle.manifest import FusionEntry, IndexEntry
 from models.bundle.writer import BundleContent, write_bundle
 from models.fusion import MetaFusion
 from models.modality import Modality
-from training.export import build_index
+from training.indexing import build_index
 
 Floats = NDArray[np.float32]
 

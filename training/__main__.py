@@ -45,6 +45,7 @@ from training.device import choose_device
 from training.errors import InvalidConfig, TrainingError
 from training.evaluate import GROUPS, METRICS, evaluate, inner_products
 from training.export import export
+from training.indexing import RECALL_TARGET
 from training.judge import judge
 from training.loop import fit
 from training.metrics_file import told_in
@@ -185,6 +186,9 @@ def fit_(
         Path | None,
         typer.Option(help="Write metrics here for node exporter; a name that ends in .prom."),
     ] = None,
+    recall_target: Annotated[
+        float, typer.Option(min=0, max=1, help="Recall@20 that the index is tuned to.")
+    ] = RECALL_TARGET,
 ) -> None:
     """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
     kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
@@ -218,7 +222,15 @@ def fit_(
                 return
             metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
             _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
-            bundle_id = export(fitted, data, settings, out, metrics=metrics, seed=seed)
+            bundle_id = export(
+                fitted,
+                data,
+                settings,
+                out,
+                metrics=metrics,
+                seed=seed,
+                recall_target=recall_target,
+            )
             told.succeed(bundle_id, metrics)
         if run is not None and fitted.fusion is not None:
             outcome = Outcome(data, settings, seed, fitted, fitted.fusion, metrics)

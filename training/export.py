@@ -1,7 +1,6 @@
 """Turns fitted vectors into a bundle with its FAISS index. Knows the bundle format and FAISS."""
 
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,27 +14,17 @@ from numpy.typing import NDArray
 from models.ablation import combinations_of
 from models.arrival import arrival_vectors
 from models.bundle.digest import feature_digest
-from models.bundle.manifest import FusionEntry, IndexEntry
+from models.bundle.manifest import FusionEntry
 from models.bundle.writer import BundleContent, write_bundle
 from models.fusion import MetaFusion
 from models.modality import in_order
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset, Floats
 from training.errors import TrainingError
+from training.indexing import RECALL_TARGET, build_index
 from training.loop import Fitted
 
-# Up to here exact search takes a tenth of a millisecond or two on one core and needs no tuning.
-LARGEST_EXACT: Final = 10_000
-RECALL_TARGET: Final = 0.99
-PROBE_QUERIES: Final = 500
-PROBE_DEPTH: Final = 20
 VIDEOS_AT_ONCE: Final = 1024
-# Up to here whole vectors are searched faster than rounded ones that are scored anew.
-LARGEST_WHOLE: Final = 300_000
-# With so many times as many candidates, rounding to bytes cost no recall that could be seen.
-REFINE: Final = 4
-# More points than this make cells no better, and training takes in proportion.
-POINTS_PER_CELL: Final = 64
 
 
 def export(
@@ -46,11 +35,13 @@ def export(
     *,
     metrics: dict[str, Any],
     seed: int,
+    recall_target: float = RECALL_TARGET,
 ) -> str:
     """Write the bundle of a fitted MetaMMF under `root`, make it CURRENT, return its id.
 
     What a user has met in train, in validation and outside of all splits is marked as seen; test
-    interactions are not, so that the served lists can be judged as `evaluate` judges them.
+    interactions are not, so that the served lists can be judged as `evaluate` judges them. The
+    index finds `recall_target` of what exact search does (see `build_index`).
 
     Raises:
         TrainingError: the fitted model has no fusion network, so arrivals could not be fused, or
@@ -61,7 +52,7 @@ def export(
     if not all(np.isfinite(vectors).all() for vectors in (fitted.users, fitted.videos)):
         raise TrainingError("training diverged: vectors are not finite; lower learning_rate")
     users = with_common_taste(fitted.users, dataset)
-    index, entry = build_index(fitted.videos, users)
+    index, entry = build_index(fitted.videos, users, recall_target=recall_target)
     seen = dataset.train.joined(dataset.val).joined(dataset.seen).by_user(dataset.users)
     hidden = np.zeros(dataset.videos, np.bool_)
     hidden[dataset.hidden] = True
@@ -139,50 +130,6 @@ def with_common_taste(users: Floats, dataset: Dataset) -> Floats:
         return users
     common: Floats = np.where(taught[:, None], users, mean / length)
     return common
-
-
-def build_index(
-    videos: Floats, users: Floats, *, recall_target: float = RECALL_TARGET
-) -> tuple[Any, IndexEntry]:
-    """Return a FAISS inner-product index over `videos: (V, D)` and what it is.
-
-    Small catalogs get exact search, larger ones an inverted file: of whole vectors, or, where these
-    would no longer stay in the caches of a CPU, of vectors rounded to a byte a column, which is to
-    be asked for REFINE times as many rows as are wanted. `nprobe` is the smallest that reaches
-    `recall_target` at 20 on a sample of `users: (U, D)`.
-    """
-    exact = faiss.IndexFlatIP(videos.shape[1])
-    exact.add(videos)
-    if len(videos) <= LARGEST_EXACT:
-        return exact, IndexEntry(kind="flat", nprobe=0, refine=1, recall_at_20=1.0)
-    lists = 1 << round(np.log2(2 * len(videos) ** 0.5))
-    held, refine = ("Flat", 1) if len(videos) <= LARGEST_WHOLE else ("SQ8", REFINE)
-    kind = f"IVF{lists},{held}"
-    index: Any = faiss.index_factory(videos.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-    index.cp.max_points_per_centroid = POINTS_PER_CELL
-    index.train(videos)
-    index.add(videos)
-    sample = users[np.linspace(0, len(users) - 1, min(len(users), PROBE_QUERIES)).astype(np.int64)]
-    truth = exact.search(sample, PROBE_DEPTH)[1]
-    curve: list[tuple[int, float]] = []
-    for nprobe in _probes(lists):
-        index.nprobe = nprobe
-        found = index.search(sample, refine * PROBE_DEPTH)[1]
-        recall = float(np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]))
-        curve.append((nprobe, recall))
-        if recall >= recall_target:
-            break
-    nprobe, recall = curve[-1]
-    return index, IndexEntry(kind.lower(), nprobe, refine, recall, curve)
-
-
-def _probes(lists: int) -> Iterator[int]:
-    """Yield numbers of cells to look into, each about a quarter more than the last, up to all."""
-    nprobe = 1
-    while nprobe < lists:
-        yield nprobe
-        nprobe += max(1, nprobe // 4)
-    yield lists
 
 
 def _digests(dataset: Dataset) -> Any:

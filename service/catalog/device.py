@@ -28,13 +28,13 @@ SCRATCH_BYTES: Final = 256 << 20
 class CudaIndex:
     """The bundle's index, copied to a device. One search at a time: FAISS takes no more."""
 
-    def __init__(self, own: FaissIndex) -> None:
-        """Copy `own`, which stays for what the device cannot do."""
+    def __init__(self, own: FaissIndex, vectors: Floats) -> None:
+        """Copy `own` of `vectors: (V, D)`; it stays for what the device cannot do."""
         self._own = own
         self._lock = Lock()
         self._resources: Any = faiss.StandardGpuResources()
         self._resources.setTempMemory(SCRATCH_BYTES)
-        self._index: Any = own.copied_to(self._resources)
+        self._index: Any = own.copied_to(self._resources, vectors)
         self.refine, self.scanned = own.refine, own.scanned
         # The event loop does not wait for a device.
         self.remote = True
@@ -71,12 +71,12 @@ class Devices:
     fusion: Kind
     search: Kind
 
-    def index(self, _: Bundle, own: Index) -> Index:
+    def index(self, bundle: Bundle, own: Index) -> Index:
         """Return the index to search in; the bundle's `own` where the device has no room for it."""
         if self.search == "cpu" or not isinstance(own, FaissIndex):
             return own
         try:
-            return CudaIndex(own)
+            return CudaIndex(own, bundle.videos)
         except RuntimeError as error:
             log.warning("the index does not fit the device, searching in memory", fault=str(error))
             return own

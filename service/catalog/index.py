@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 
 # Below 20 queries FAISS compares one by one, above it multiplies matrices.
 FEW_QUERIES: Final = 16
+COPIED_AT_ONCE: Final = 1 << 17
 
 
 class Index(Protocol):
@@ -105,7 +106,7 @@ class FaissIndex:
         self._index = index
         self.remote = False
         self.refine = entry.refine
-        self._quantizer = index.quantizer if isinstance(index, faiss.IndexIVF) else None
+        self._quantizer: Any = index.quantizer if isinstance(index, faiss.IndexIVF) else None
         self.scanned = index.ntotal
         if self._quantizer is not None:
             self._nprobe = min(max(entry.nprobe, 1), index.nlist)
@@ -157,16 +158,38 @@ class FaissIndex:
             self._index.search_c(len(few), swig_ptr(few), k, *told)
         return rows, scores
 
-    def copied_to(self, resources: Any) -> Any:
-        """Return the FAISS index as a copy on the first GPU.
+    def copied_to(self, resources: Any, vectors: Floats) -> Any:
+        """Return the FAISS index on the first GPU, with `vectors: (V, D)`, those it was built of.
 
         Raises:
             RuntimeError: it does not fit, or FAISS has no such index for GPUs.
         """
-        copy: Any = faiss.index_cpu_to_gpu(resources, 0, self._index)
+        rounded = self.refine > 1
+        copy: Any = faiss.index_cpu_to_gpu(
+            resources, 0, self.of_halves() if rounded else self._index
+        )
+        for start in range(0, len(vectors) if rounded else 0, COPIED_AT_ONCE):
+            copy.add(np.ascontiguousarray(vectors[start : start + COPIED_AT_ONCE]))
         if self._quantizer is not None:
             copy.nprobe = self._nprobe
         return copy
+
+    def of_halves(self) -> Any:
+        """Return an empty index with the same cells, of vectors in half precision.
+
+        How vectors are rounded for a CPU's registers is nothing to a GPU.
+        """
+        halves: Any = faiss.IndexIVFScalarQuantizer(
+            self._quantizer,
+            self._index.d,
+            self._index.nlist,
+            faiss.ScalarQuantizer.QT_fp16,
+            faiss.METRIC_INNER_PRODUCT,
+        )
+        halves.by_residual = False  # whole, not how they differ from the middle of their cell
+        halves.is_trained = True  # there is nothing to learn of what is only shortened
+        halves.nprobe = self._nprobe
+        return halves
 
     def cells_of(self, vectors: Floats) -> Rows:
         """Return the cell of the inverted file for each vector; one for all where there is none."""

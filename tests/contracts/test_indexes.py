@@ -61,7 +61,7 @@ def on_device(vectors: Floats, place: Place) -> Index:
         pytest.skip("no GPU that FAISS can use")
     own = inverted(vectors, place)
     assert isinstance(own, FaissIndex)
-    return CudaIndex(own)
+    return CudaIndex(own, vectors)
 
 
 def opened(index: Any, vectors: Floats, folder: Path, entry: IndexEntry) -> Index:

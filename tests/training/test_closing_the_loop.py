@@ -106,6 +106,19 @@ def test_fit_refuses_to_keep_nothing(sample: Path, tmp_path: Path) -> None:
     assert list_bundle_ids(tmp_path) == []
 
 
+def test_an_index_is_tuned_to_the_recall_that_is_asked_for(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.indexing.LARGEST_EXACT", 10)
+    bundles = [
+        read_bundle(tmp_path / fitted(sample, tmp_path, "--recall-target", target))
+        for target in ("0.3", "1")
+    ]
+    some, most = (bundle.manifest.index for bundle in bundles)
+    assert some.nprobe < most.nprobe
+    assert 0.3 <= some.recall_at_20 < most.recall_at_20 == 1.0
+
+
 @pytest.mark.e2e
 def test_a_fit_that_is_killed_while_it_writes_leaves_the_old_bundle_or_the_new_one(
     sample: Path, tmp_path: Path

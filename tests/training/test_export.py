@@ -17,7 +17,7 @@ from tests.support.datasets import interactions, two_tastes
 from training.config import FitConfig, configure
 from training.data.synthetic import make_synthetic
 from training.errors import TrainingError
-from training.export import build_index, export
+from training.export import export
 from training.loop import fit
 
 SMALL = FitConfig(vector_dim=8, hidden_dims=(8,), max_epochs=2)
@@ -129,43 +129,6 @@ def test_the_exact_index_finds_what_the_vectors_say(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
     assert rows.shape == (20, 5)
     assert bundle.manifest.index.kind == "flat"
-
-
-@pytest.mark.parametrize("held", ["flat", "sq8"])
-@pytest.mark.parametrize("spread", [0.3, 3.0])
-def test_a_large_catalog_gets_an_inverted_file_that_finds_nearly_all(
-    spread: float, held: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("training.export.LARGEST_EXACT", 1000)
-    monkeypatch.setattr("training.export.LARGEST_WHOLE", 6000 if held == "flat" else 5999)
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(40, 16))
-    near = centres[rng.integers(40, size=6000)] + rng.normal(0, spread, (6000, 16))
-    videos = near.astype(np.float32)
-    users = rng.normal(size=(700, 16)).astype(np.float32)
-    index, entry = build_index(videos, users)
-    assert entry.kind.startswith("ivf")
-    assert 1 <= entry.nprobe <= int(entry.kind.removeprefix("ivf").removesuffix(f",{held}"))
-    assert entry.recall_at_20 >= 0.99
-    assert entry.curve[-1] == (entry.nprobe, entry.recall_at_20)
-    assert [recall for _, recall in entry.curve[:-1]] == [
-        recall for _, recall in entry.curve[:-1] if recall < 0.99
-    ]
-    # Asked again by users that did not choose nprobe, after a trip through bytes.
-    again: Any = faiss.deserialize_index(faiss.serialize_index(index))
-    again.nprobe = entry.nprobe
-    others = rng.normal(size=(300, 16)).astype(np.float32)
-    found = again.search(others, 20 * entry.refine)[1]
-    truth = np.argsort(-(others @ videos.T), axis=1)[:, :20]
-    recall = np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)])
-    assert recall >= 0.98
-
-
-def test_a_small_catalog_gets_the_exact_index() -> None:
-    vectors = np.eye(5, dtype=np.float32)
-    index, entry = build_index(vectors, vectors)
-    assert (entry.kind, entry.nprobe, entry.refine, entry.recall_at_20) == ("flat", 0, 1, 1.0)
-    assert index.ntotal == 5
 
 
 def test_a_baseline_cannot_be_exported(tmp_path: Path) -> None:

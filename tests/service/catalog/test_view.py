@@ -227,7 +227,7 @@ def test_a_history_is_cut_to_its_limit_oldest_first(snapshot: Snapshot) -> None:
     assert len(seen) <= 10
 
 
-@pytest.fixture(scope="module", params=[("Flat", 1), ("SQ8", 4)], ids=["whole", "rounded"])
+@pytest.fixture(scope="module", params=[("Flat", 1), ("PQ8x4fsr", 4)], ids=["whole", "rounded"])
 def wide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """WIDE videos behind an inverted file that looks at one list of forty."""
     rng = np.random.default_rng(1)

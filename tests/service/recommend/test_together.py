@@ -38,7 +38,7 @@ VIDEO_NAMES = [f"video-{row:05d}" for row in range(0, VIDEOS, 7)] + ["a", "b", "
 
 @pytest.fixture(
     scope="module",
-    params=[("Flat", 1, 3), ("SQ8", 4, 3), ("Flat", 1, 1)],
+    params=[("Flat", 1, 3), ("PQ8x4fsr", 4, 3), ("Flat", 1, 1)],
     ids=["whole", "rounded", "one"],
 )
 def snapshot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
