@@ -19,6 +19,7 @@ def fault_in_id(text: str) -> str | None:
         return "is not valid UTF-8 text"
     if size > MAX_ID_BYTES:
         return f"is {size} bytes long, at most {MAX_ID_BYTES} are allowed"
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    # Most are printable, and then there is nothing to look for.
+    if not text.isprintable() and any(unicodedata.category(each) == "Cc" for each in text):
         return "holds a control character"
     return None

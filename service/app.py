@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from eventlog.log import open_event_log
 from service.api import imports, interactions, operations, recommendations, users, videos
+from service.api.application import Application
 from service.api.console import console_router
 from service.api.dependencies import Services, refuse_stray_query
 from service.api.describing import complete
 from service.api.express import Express
 from service.api.middleware import EncodedPath, RequestMetrics
 from service.api.observing import Observer
-from service.api.problems import add_problem_handlers
+from service.api.problems import add_problem_handlers, answer_bug
 from service.api.protection.access import Access
 from service.api.protection.admission import Admission
 from service.api.protection.bodies import Bodies
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 IMPORTS: Final = 2
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Application:
     """Return the application; files and threads are opened when its lifespan begins."""
     telemetry = Telemetry()
     tracing = _tracing(settings)
@@ -104,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
             await event_log.close()
 
     documented = settings.docs == "on"
-    app = FastAPI(
+    app = Application(
         title="MetaMMF recommender",
         description="Recommends micro-videos, learns of new ones, and of what users do.",
         lifespan=lifespan,
@@ -128,7 +130,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+def _protect(app: Application, settings: Settings, telemetry: Telemetry) -> None:
     """Put between network and routes what docs/security.md lists, in its order from the bottom."""
     rooms: dict[Kind, Room] = {
         kind: Room(
@@ -144,27 +146,28 @@ def _protect(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
     keyring = Keyring(settings.api_keys, clock=time.time) if settings.api_keys else None
     # The last one added sees a request first.
     take = Express(app.state).take
-    app.add_middleware(Admission, take=take, bodies=bodies, rooms=rooms, telemetry=telemetry)
-    app.add_middleware(Access, keyring=keyring, telemetry=telemetry)
-    app.add_middleware(EncodedPath)
+    app.wrap(Admission, take=take, bodies=bodies, rooms=rooms, telemetry=telemetry)
+    app.wrap(Access, keyring=keyring, telemetry=telemetry)
+    app.wrap(EncodedPath)
     if settings.cors_origins:
-        app.add_middleware(Cors, origins=settings.cors_origins)
-    app.add_middleware(SecurityHeaders)
+        app.wrap(Cors, origins=settings.cors_origins)
+    app.wrap(SecurityHeaders)
 
 
 def _watch(
-    app: FastAPI, settings: Settings, telemetry: Telemetry, tracing: "Tracing | None"
+    app: Application, settings: Settings, telemetry: Telemetry, tracing: "Tracing | None"
 ) -> None:
     """Put around all that what counts, tells of, traces and names requests."""
-    app.add_middleware(RequestMetrics, telemetry=telemetry)
+    app.wrap(RequestMetrics, telemetry=telemetry)
     if settings.access_log != "off":
         paths = settings.access_log == "paths"
-        app.add_middleware(AccessLog, paths=paths, served=partial(_served, app.state))
+        app.wrap(AccessLog, paths=paths, served=partial(_served, app.state))
     if tracing is not None:
         from service.api.traced import Traced  # noqa: PLC0415 - it needs the extra
 
-        app.add_middleware(Traced, tracing=tracing)
-    app.add_middleware(RequestIds)
+        app.wrap(Traced, tracing=tracing)
+    app.wrap(RequestIds)
+    app.wrap(ServerErrorMiddleware, handler=answer_bug)
 
 
 def _tracing(settings: Settings) -> "Tracing | None":

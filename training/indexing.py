@@ -18,7 +18,7 @@ DEPTH: Final = 20
 LARGEST_WHOLE: Final = 300_000
 # How many times as many rows as wanted may be asked for where vectors are rounded; the first one
 # that finds as much as the last one, but for LOST.
-REFINES: Final = (2, 4, 8, 16)
+REFINES: Final = (2, 3, 4, 6, 8, 16)
 LOST: Final = 0.002
 # So many cells are looked into while that is chosen.
 PROBED: Final = 16
@@ -44,8 +44,9 @@ def build_index(
         return exact, IndexEntry(kind="flat", nprobe=0, refine=1, recall_at_20=1.0)
     sample = users[np.linspace(0, len(users) - 1, min(len(users), QUERIES)).astype(np.int64)]
     truth = exact.search(sample, DEPTH)[1]
-    lists = 1 << round(np.log2(2 * len(videos) ** 0.5))
     whole = len(videos) <= LARGEST_WHOLE
+    # What is rounded is scored so fast that fewer, larger cells cost less than more centroids.
+    lists = 1 << round(np.log2((2 if whole else 1) * len(videos) ** 0.5))
     kind = f"IVF{lists},{'Flat' if whole else f'PQ{videos.shape[1]}x4fsr'}"
     index: Any = faiss.index_factory(videos.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     index.cp.max_points_per_centroid = POINTS_PER_CELL

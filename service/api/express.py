@@ -5,6 +5,7 @@ little to do. All else, whatever is wrong with it included, is for the applicati
 """
 
 import re
+from itertools import starmap
 from typing import Final, cast
 from urllib.parse import unquote_to_bytes
 
@@ -12,8 +13,10 @@ import msgspec
 from starlette.datastructures import State
 from starlette.types import Scope
 
-from models.ids import UserId, fault_in_id
+from eventlog.position import Position
+from models.ids import UserId, VideoId, fault_in_id
 from service.api.dependencies import Services
+from service.recommend.recommendation import Source
 from service.recommend.recommender import is_quick, recommend_many
 from service.recommend.request import DEFAULT_K, Exploring, Request
 from service.settings import Settings
@@ -25,6 +28,25 @@ BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 # So many at most are answered in one go, lest the event loop be held for long.
 TOGETHER: Final = 16
 encode: Final = msgspec.json.Encoder().encode
+
+
+class _Place(msgspec.Struct, frozen=True, gc=False):
+    """`PersonalVideo` without an explanation."""
+
+    video_id: VideoId
+    score: float
+    source: Source
+    explanation: None = None
+
+
+class _List(msgspec.Struct, frozen=True, gc=False):
+    """`UserRecommendations` of which no further page is wanted."""
+
+    user_id: UserId
+    bundle_id: str
+    position: Position
+    recommendations: list[_Place]
+    next_cursor: None = None
 
 
 class Quick:
@@ -88,23 +110,8 @@ class Express:
         services.telemetry.lists.together.observe(len(together))
         for one, request, found in zip(together, requests, lists, strict=True):
             services.observer.count_for_user(view, request, found)
-            one.reply = encode(
-                {
-                    "user_id": one.user_id,
-                    "bundle_id": view.bundle_id,
-                    "position": view.position,
-                    "recommendations": [
-                        {
-                            "video_id": video_id,
-                            "score": score,
-                            "source": source,
-                            "explanation": None,
-                        }
-                        for video_id, score, source in found
-                    ],
-                    "next_cursor": None,
-                }
-            )
+            places = list(starmap(_Place, found))
+            one.reply = encode(_List(one.user_id, view.bundle_id, view.position, places))
 
     def _services(self) -> Services | None:
         services: Services | None = getattr(self._state, "services", None)

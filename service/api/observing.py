@@ -57,9 +57,8 @@ class Observer:
         self, view: View, found: Sequence[Recommendation], *, k: int, basis: Basis | None = None
     ) -> None:
         """Count a list; one without a `basis` is a user's."""
-        video_ids = [one.video_id for one in found]
+        video_ids, _, sources = zip(*found, strict=True) if found else ((), (), ())
         arrivals = sum(map(view.arrived, video_ids)) if view.overlay.delta.count else 0
-        sources = [one.source for one in found]
         self._lists.count(video_ids, sources, k=k, arrivals=arrivals, basis=basis)
 
     def close(self) -> None:

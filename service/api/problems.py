@@ -70,6 +70,7 @@ OTHERS: Final[Mapping[int, Answer]] = {
     )
 }
 TYPE: Final = "urn:reco:problem:"
+BUG: Final = "This is a bug; the log has the traceback."
 
 
 def problem_response(
@@ -187,8 +188,11 @@ def _unparsable(wanted: str, got: str) -> Response:
 
 
 async def _on_bug(_: Request, __: Exception) -> Response:
-    # Starlette answers bugs outside of all middleware: what the others get there is added here.
-    detail = "This is a bug; the log has the traceback."
+    return problem_response(OTHERS[500], BUG)
+
+
+async def answer_bug(_: Request, __: Exception) -> Response:
+    """Answer for a layer around all others, which had no time to add what it adds."""
     about = ABOUT.get()
     named = {} if about is None else {"X-Request-ID": about.request_id}
-    return problem_response(OTHERS[500], detail, headers={**HEADERS, **named})
+    return problem_response(OTHERS[500], BUG, headers={**HEADERS, **named})

@@ -50,10 +50,11 @@ def retrieve_many(
     ends = np.searchsorted(best.owners, np.arange(len(bars) + 1)).tolist()
     triples = _triples(view, best.rows, best.scores)
     parts = [triples[start:end] for start, end in pairwise(ends)]
-    cuts = np.array([-sorted(part)[k - 1][0] if len(part) >= k else -np.inf for part in parts])
-    for place, arrived in enumerate(_arrived(view, vectors, k, bars, cuts - slack)):
-        if len(arrived):
-            parts[place] += _triples(view, arrived, view.scores(arrived, vectors[place]))
+    if view.overlay.delta.count:
+        cuts = [-sorted(part)[k - 1][0] if len(part) >= k else -np.inf for part in parts]
+        for place, arrived in enumerate(_arrived(view, vectors, k, bars, np.array(cuts) - slack)):
+            if len(arrived):
+                parts[place] += _triples(view, arrived, view.scores(arrived, vectors[place]))
     return [
         _ranked(part, k) if alike else _alone(view, vector, k, bar)
         for part, alike, vector, bar in zip(parts, served, vectors, bars, strict=True)
@@ -72,7 +73,7 @@ def _arrived(
         for vector, bar in zip(vectors, bars, strict=True):
             slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
             yield view.arrivals_near(vector, k, bar, slack)
-    elif delta.count:
+    else:
         scores = vectors @ delta.vectors[: delta.count].T
         for theirs, bar, cut in zip(scores, bars, cuts.tolist(), strict=True):
             rows = np.flatnonzero(theirs >= cut) + videos
@@ -108,13 +109,16 @@ def _best(view: View, vectors: Floats, rows: Rows, chosen: Mask, k: int) -> _Sco
     """Return the `k` best of the `chosen` among `rows`, both (B, F), by exact score, with ties."""
     owners, columns = np.nonzero(chosen)
     found = rows[owners, columns]
-    exact = products(view.vectors(found), vectors[owners])
+    known = view.vectors(found)
     if len(found) > 2 * k * len(vectors):
-        scores = np.full(rows.shape, -np.inf)
-        scores[owners, columns] = exact
-        kept = exact >= np.partition(scores, -k, axis=1)[owners, -k]
-        return _Scored(found[kept], owners[kept], exact[kept])
-    return _Scored(found, owners, exact)
+        # Single precision tells which come near the cut.
+        rough = np.full(rows.shape, -np.inf, dtype=np.float32)
+        rough[owners, columns] = np.einsum("nd,nd->n", known, vectors[owners])
+        slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
+        cuts = np.partition(rough, -k, axis=1)[:, -k] - slack
+        kept = rough[owners, columns] >= cuts[owners]
+        found, owners, known = found[kept], owners[kept], known[kept]
+    return _Scored(found, owners, products(known, vectors[owners]))
 
 
 def _triples(view: View, rows: Rows, scores: Doubles) -> list[tuple[float, VideoId, int]]:

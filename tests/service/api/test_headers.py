@@ -56,7 +56,20 @@ def test_an_answer_to_a_bug_has_the_same_headers(api: Api) -> None:
     response = api.get("/v1/model")
     api.app.state.services = services
     assert response.status_code == 500
+    assert len(response.headers.get_list("x-request-id")) == 1
     assert {name: response.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_an_answer_to_a_bug_before_fastapi_is_reached_has_them_too(
+    still: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.express.is_quick", None)
+    response = still.get(LIST, headers={"x-request-id": "mine"})
+    assert (response.status_code, response.json()["title"]) == (500, "Internal error")
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+    assert response.headers.get_list("x-request-id") == ["mine"]
+    monkeypatch.undo()
+    assert still.get(LIST).status_code == 200
 
 
 def test_only_the_page_of_the_documentation_may_run_its_script(still: Api) -> None:

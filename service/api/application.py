@@ -1,0 +1,24 @@
+"""FastAPI with layers around it: a request that one of them answers never gets to FastAPI."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Application(FastAPI):
+    """What `add_middleware` adds lies within FastAPI, and the way to there is long (ADR 18)."""
+
+    def __init__(self, **options: Any) -> None:
+        """Begin with no layer."""
+        super().__init__(**options)
+        self._outermost: ASGIApp = super().__call__
+
+    def wrap(self, layer: Callable[..., ASGIApp], **options: Any) -> None:
+        """Put a `layer` around all that is there: the last one sees a request first."""
+        self._outermost = layer(self._outermost, **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the layers, then FastAPI, answer."""
+        await self._outermost(scope, receive, send)
