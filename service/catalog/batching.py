@@ -31,9 +31,9 @@ def retrieve_many(
     Who cannot be served from one common search, because much is barred or little was found, is
     served alone.
     """
-    shared = bars[0].shared
     few = min(bar.at_least_open for bar in bars) <= FEW_ROWS
-    if len(bars) == 1 or few or k < 1 or any(bar.shared is not shared for bar in bars):
+    alike = all(bar.shares_masks(bars[0]) for bar in bars)
+    if len(bars) == 1 or few or k < 1 or not alike:
         return [_alone(view, v, k, bar) for v, bar in zip(vectors, bars, strict=True)]
     index = view.snapshot.index
     wanted = index.refine * k + 1
@@ -44,8 +44,9 @@ def retrieve_many(
     if index.refine == 1:
         left, served = _near_cut(left, scores, k, slack)
     else:
-        served = np.count_nonzero(left, axis=1) >= wanted
-    served &= rows[:, -1] >= 0
+        counts = np.cumsum(left, axis=1)
+        left &= counts <= wanted
+        served = counts[:, -1] >= wanted
     best = _best(view, vectors, rows, left & served[:, None], k)
     ends = np.searchsorted(best.owners, np.arange(len(bars) + 1)).tolist()
     triples = _triples(view, best.rows, best.scores)
@@ -56,8 +57,8 @@ def retrieve_many(
             if len(arrived):
                 parts[place] += _triples(view, arrived, view.scores(arrived, vectors[place]))
     return [
-        _ranked(part, k) if alike else _alone(view, vector, k, bar)
-        for part, alike, vector, bar in zip(parts, served, vectors, bars, strict=True)
+        _ranked(part, k) if done else _alone(view, vector, k, bar)
+        for part, done, vector, bar in zip(parts, served, vectors, bars, strict=True)
     ]
 
 
@@ -82,8 +83,8 @@ def _arrived(
 
 def _left(rows: Rows, bars: Sequence[Bar]) -> Mask:
     """Return which of `rows: (B, F)`, found for the users of `bars`, are rows and not barred."""
-    total = len(bars[0].shared)
-    barred = bars[0].shared[rows] | (rows < 0)
+    total = len(bars[0].trained) + len(bars[0].arrived)
+    barred = bars[0].trained[rows] | (rows < 0)
     # The rows of all bars side by side, as if each had a catalog of its own.
     starts = np.arange(len(bars)) * total
     keys = np.concatenate([bar.rows + start for bar, start in zip(bars, starts, strict=True)])

@@ -92,8 +92,8 @@ class Edit:
         # What an edit that failed halfway has left behind; no overlay sees that far.
         del self._retold.rows[self._retold.count :]
         self._retold.facets.cut(self._retold.count)
-        self._blocked = overlay.blocked
-        self._barred = overlay.barred
+        self._blocked, self._gone = overlay.blocked, overlay.gone
+        self._barred, self._closed = overlay.barred, overlay.closed
         self._quarantined: list[Quarantined] = []
         self._warming: dict[VideoId, None] = {}
 
@@ -155,7 +155,9 @@ class Edit:
             delta=self._delta.finish(),
             retold=_cut_back(self._retold, self._overlay.retold.count),
             blocked=self._blocked,
+            gone=self._gone,
             barred=self._barred,
+            closed=self._closed,
             quarantined=self._overlay.quarantined + len(self._quarantined),
             quarantine=named,
         )
@@ -246,7 +248,9 @@ class Edit:
             self._hidden.pop(video_id, None)
 
     def _mark(self, row: VideoRow, *, blocked: bool, hidden: bool) -> None:
+        self._gone += int(blocked) - int(self._blocked[row])
         self._blocked = _marked(self._blocked, self._overlay.blocked, row, mark=blocked)
+        self._closed += int(blocked or hidden) - int(self._barred[row])
         self._barred = _marked(self._barred, self._overlay.barred, row, mark=blocked or hidden)
 
     def _remember(self, user_id: UserId, video_id: VideoId, weight: float) -> None:

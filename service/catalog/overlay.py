@@ -95,7 +95,7 @@ class Overlay:
     `gained` counts users who met a video since the bundle and liked what they saw; `viewers` those
     who met an arrival, whatever they made of it. `moment` is that of the last event. `erased` users
     are of the bundle and are no longer known. `blocked: (V,)` snapshot rows were replaced or
-    deleted; `barred: (V,)` are those and the hidden ones.
+    deleted, `gone` in number; `barred: (V,)` are those and the hidden ones, `closed` in number.
     """
 
     position: Position
@@ -112,7 +112,9 @@ class Overlay:
     delta: Delta
     retold: Retold
     blocked: Mask
+    gone: int
     barred: Mask
+    closed: int
     quarantined: int
     quarantine: tuple[Quarantined, ...]
 
@@ -135,7 +137,9 @@ class Overlay:
             delta=Delta.empty(snapshot.manifest.vector_dim),
             retold=Retold([], GrownFacets(), 0),
             blocked=np.zeros(snapshot.manifest.videos, dtype=bool),
+            gone=0,
             barred=np.array(hidden, dtype=bool),
+            closed=int(np.count_nonzero(hidden)),
             quarantined=0,
             quarantine=(),
         )

@@ -79,10 +79,10 @@ class View:
         """How many rows there are, dead ones included."""
         return self.snapshot.manifest.videos + self.overlay.delta.count
 
-    @cached_property
+    @property
     def live_videos(self) -> int:
         """How many videos there are, hidden ones included."""
-        return self.rows - int(np.count_nonzero(self.overlay.blocked)) - self._dead_arrivals
+        return self.rows - self.overlay.gone - self._dead_arrivals
 
     @cached_property
     def _dead_arrivals(self) -> int:
@@ -95,13 +95,11 @@ class View:
         return self.overlay.delta.count - self._dead_arrivals <= FEW_ARRIVALS
 
     @cached_property
-    def _barred(self) -> Mask:
-        """Rows that must not be recommended: (V + count,)."""
-        return np.concatenate([self.overlay.barred, self.overlay.delta.barred])
-
-    @cached_property
     def _bar(self) -> Bar:
-        return Bar.of(self._barred)
+        """Rows that must not be recommended."""
+        arrived = self.overlay.delta.barred
+        barred = self.overlay.closed + int(np.count_nonzero(arrived))
+        return Bar(self.overlay.barred, arrived, self.rows - barred, NO_ROWS)
 
     def bar(self, now: float) -> Bar:
         """Return which rows must not be recommended at `now`: hidden, gone, or at their end."""
@@ -111,7 +109,7 @@ class View:
         if not since <= now < until:
             ends = self._spread(Facets.ends)
             later = ends[ends > now]
-            bar = Bar.of(self._barred | (ends <= now))
+            bar = self._bar.and_mask(ends <= now)
             # Of use until the next end; what others work out at the same time is as good.
             self.__dict__["_ended"] = (now, float(later.min()) if len(later) else np.inf, bar)
         return bar
@@ -267,9 +265,9 @@ class View:
         """Return the rows a user has met, in training or since, as rows stand now; ascending."""
         met = self.seen_in_training(user_id)
         history = self.history(user_id)
-        moved = self.overlay.blocked[met]
-        if not history.videos and not moved.any():
+        if not history.videos and not self.overlay.gone:
             return met
+        moved = self.overlay.blocked[met]
         # A replaced video lives in another row now; having seen it is a matter of its id.
         replaced = (self.snapshot.video_id(VideoRow(row)) for row in met[moved].tolist())
         found = (self.row(video_id) for video_id in chain(replaced, history.videos))
@@ -314,14 +312,20 @@ class View:
             found, scores = index.retrieve(vector, fetch, effort=effort)
             open_ = ~bar.bars(found)
             kept, scores = found[open_], scores[open_]
-            if len(found) < min(fetch, videos):
+            # What the cells hold that were looked into, not how much was asked for, decides how
+            # far is looked: with others in one search more is asked for.
+            all_there = len(found) < min(fetch, videos)
+            if index.refine > 1 and len(kept) >= wanted:
+                kept = kept[:wanted]
+                return kept[contenders(self.snapshot.vectors[kept] @ vector, k, slack)]
+            if index.refine == 1 and len(kept) > k:
+                cut = scores[k - 1] - slack
+                if all_there or scores[-1] < cut:
+                    near: Rows = kept[scores >= cut]
+                    return near
+            if all_there:
                 effort *= 4
                 continue
-            if index.refine > 1 and (len(kept) >= wanted or fetch >= videos):
-                return kept[contenders(self.snapshot.vectors[kept] @ vector, k, slack)]
-            if len(kept) > k and scores[-1] < scores[k - 1] - slack:
-                near: Rows = kept[scores >= scores[k - 1] - slack]
-                return near
             if fetch >= videos:
                 return kept
             fetch = max(4 * fetch, wanted + 2 * (len(found) - len(kept)))
@@ -369,7 +373,7 @@ class View:
         arrivals that nobody met yet, newest first. A replaced video keeps its place: its popularity
         is a matter of its id.
         """
-        barred = self._barred if barred is None else barred
+        barred = self._bar.mask() if barred is None else barred
         gained = self.overlay.gained
         steady = (
             (row, count) for row, video_id, count in self._trained(barred) if video_id not in gained

@@ -17,7 +17,6 @@ from models.bundle.manifest import IndexEntry
 from models.bundle.reader import read_bundle, read_current_id
 from models.ids import UserId, VideoId
 from service.catalog import delta as delta_module
-from service.catalog.bar import Bar
 from service.catalog.edit import Edit, Feedback, Fused
 from service.catalog.index import FaissIndex, Rows
 from service.catalog.overlay import Overlay
@@ -120,7 +119,8 @@ def test_retrieve_agrees_with_brute_force(
 ) -> None:
     story = Story(snapshot).tell(steps)
     seen = ids_seen(story.view, "user-00001")
-    bar = Bar.of(story.view.bar(0.0).mask()).and_rows(story.view.seen(UserId("user-00001")))
+    bar = story.view.bar(0.0).and_rows(story.view.seen(UserId("user-00001")))
+    assert bar.open == np.count_nonzero(~story.view.bar(0.0).mask())
     found = story.view.retrieve(vector, k, bar=bar)
     assert pairs(found) == oracle.best(story.live, vector, k, hidden=seen)
 
