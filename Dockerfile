@@ -26,7 +26,7 @@ FROM python:${PYTHON}-slim AS runtime
 # A number, not a name: Kubernetes can only verify runAsNonRoot of a number.
 RUN groupadd --gid 10001 reco \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp reco \
-    && install -d -o 10001 -g 10001 /bundles /events /data /nights
+    && install -d -o 10001 -g 10001 /bundles /events /data /nights /metrics /secrets
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
