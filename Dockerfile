@@ -33,10 +33,22 @@ WORKDIR /app
 USER 10001:10001
 
 FROM runtime AS trainer
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="metammf-trainer" \
+    org.opencontainers.image.description="Trains MetaMMF and exports bundles" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
 ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]
 
 FROM runtime AS server
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="metammf-server" \
+    org.opencontainers.image.description="Recommends micro-videos from a bundle and an event log" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
 ENV RECO_HOST=0.0.0.0 \
     RECO_PORT=8000 \
     RECO_BUNDLES=/bundles \

@@ -13,7 +13,7 @@ HOME_DIR := $(STATE)/$(NAME)
 FIT_THREADS := $(if $(DATA),,OMP_NUM_THREADS=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench audit deploy-test clean
+.PHONY: help install serve test check bench audit deploy-test image-test compose-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,12 @@ check: install ## Lint, types, import contracts, dependencies, YAML
 
 deploy-test: install ## Manifests, alerts and dashboards, the last two by a real Prometheus
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/deploy
+
+image-test: install ## Build the images and run them; needs a Docker engine
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/deploy/test_images.py tests/deploy/test_running_images.py
+
+compose-test: install ## Bring the whole of docker-compose.yml up; needs a Docker engine
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/deploy/test_compose.py tests/deploy/test_running_compose.py
 
 # Tools of their own environment: what they need themselves is not to be audited.
 audit: install ## Known vulnerabilities of what is installed; a bill of materials in .reco/sbom.json

@@ -14,12 +14,13 @@ from tests.support.monitoring import MONITORING, loaded
 SERVICES: dict[str, Any] = compose()["services"]
 # The others are images of others.
 OURS = [name for name, service in SERVICES.items() if "build" in service]
+SERVICES.pop("nightly-gpu")  # what it extends is looked at
 
 
 def mounts(service: str) -> dict[str, tuple[str, bool]]:
     """Return what is mounted by the path inside: (source, read-only)."""
     found = {}
-    for line in SERVICES[service]["volumes"]:
+    for line in SERVICES[service].get("volumes", []):
         source, _, rest = line.replace(":-", "?").partition(":")
         target, _, mode = rest.partition(":")
         found[target] = (source, mode == "ro")
@@ -59,16 +60,49 @@ def test_the_server_reads_the_bundles_that_the_trainer_writes() -> None:
     assert f"--out {bundles}" in SERVICES["trainer"]["command"][0]
 
 
-def test_the_event_log_is_on_a_volume_of_its_own() -> None:
-    log = Settings(event_log=image_environment("server")["RECO_EVENT_LOG"]).event_log
-    folder = log.removeprefix("sqlite:///").rpartition("/")[0]
-    assert mounts("server")[folder] == ("events", False)
+def test_the_log_forgets_nothing_that_it_has_acknowledged() -> None:
+    said = " ".join(SERVICES["redis"]["command"])
+    assert "--appendonly yes --appendfsync always" in said
+    assert "--maxmemory-policy noeviction" in said
+    assert mounts("redis")["/data"] == ("log", False)
 
 
-def test_the_server_waits_for_the_trainer_to_complete() -> None:
-    assert SERVICES["server"]["depends_on"] == {
-        "trainer": {"condition": "service_completed_successfully"}
+def test_no_password_is_written_down_and_all_who_need_it_read_it_from_one_volume() -> None:
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    assert "requirepass $$password" in text
+    assert not [name for name in SERVICES if "PASSWORD" in str(SERVICES[name].get("environment"))]
+    readers = {n for n in SERVICES for source, _ in mounts(n).values() if source == "secrets"}
+    assert readers == {"password", "redis", "server", "nightly"}
+    writable = {n for n in readers if not mounts(n)["/secrets"][1]}
+    assert writable == {"password"}
+
+
+def test_each_waits_for_what_it_needs() -> None:
+    waits = {
+        name: {other: how["condition"] for other, how in service["depends_on"].items()}
+        for name, service in SERVICES.items()
+        if "depends_on" in service
     }
+    assert waits["server"] == {
+        "trainer": "service_completed_successfully",
+        "redis": "service_healthy",
+    }
+    assert waits["redis"] == {"password": "service_completed_successfully"}
+    assert waits["balancer"] == waits["prometheus"] == {"server": "service_healthy"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_has_limits(service: str) -> None:
+    assert {"cpus", "mem_limit", "pids_limit"} <= set(SERVICES[service])
+
+
+def test_the_balancer_knows_all_replicas_and_asks_if_they_are_ready() -> None:
+    said = (ROOT / "balancer/haproxy.cfg").read_text("utf-8")
+    port = image_environment("server")["RECO_PORT"]
+    assert f"server-template replica 10 server:{port}" in said
+    assert "option httpchk GET /readyz" in said
+    assert "http-request disable-l7-retry unless METH_GET" in said
+    assert mounts("balancer")["/etc/balancer"] == ("./balancer", True)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -76,10 +110,9 @@ def test_every_port_is_published_on_loopback_alone(service: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[service].get("ports", []))
 
 
-def test_the_server_s_port_is_the_one_that_it_listens_on() -> None:
-    inside = image_environment("server")["RECO_PORT"]
-    assert SERVICES["server"]["ports"] == [f"127.0.0.1:${{PORT:-8000}}:{inside}"]
-    assert "ports" not in SERVICES["trainer"]
+def test_the_balancer_is_the_only_door() -> None:
+    assert SERVICES["balancer"]["ports"] == ["127.0.0.1:${PORT:-8000}:8000"]
+    assert not [name for name in OURS if "ports" in SERVICES[name]]
 
 
 def test_a_stop_leaves_time_to_drain() -> None:
