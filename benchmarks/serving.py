@@ -79,6 +79,8 @@ class Figures(NamedTuple):
     ceiling_p50: float
     ceiling_p99: float
     recall: float
+    late: float
+    late_idle: float
     boot: float
     beside: float
     arrivals: float
@@ -118,15 +120,14 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             )
             for _ in range(rounds)
         ]
-        calm = [
-            tuple(
-                _loaded(
-                    one, CALM_CONNECTIONS, seconds, LOAD * median(each[side].rate for each in busy)
-                )
-                for side, one in enumerate((service, ceiling))
-            )
-            for _ in range(rounds)
-        ]
+        rates = [median(each[side].rate for each in busy) for side in (0, 1)]
+        calm, late, late_idle = [], list[float](), list[float]()
+        for _ in range(rounds):
+            with _looking(service, late_idle):
+                time.sleep(seconds)
+            with _looking(service, late):
+                mine = _loaded(service, CALM_CONNECTIONS, seconds, LOAD * rates[0])
+            calm.append((mine, _loaded(ceiling, CALM_CONNECTIONS, seconds, LOAD * rates[1])))
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         recall = _recall(service, bundle)  # before anything arrives
         alone, beside, arrived = [], [], list[float]()
@@ -150,6 +151,8 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             ceiling_p50=median(bare.p50 for _, bare in calm),
             ceiling_p99=median(bare.p99 for _, bare in calm),
             recall=recall,
+            late=median(late),
+            late_idle=median(late_idle),
             boot=service.ready_after,
             beside=median(beside) / median(alone),
             arrivals=median(arrived),
@@ -191,6 +194,25 @@ def _loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> 
         p99=_milliseconds(_said(r"\n +99% +(\S+)", told)),
         cpu=1000 * (_cpu(client.pid) - before) / counted,
     )
+
+
+@contextmanager
+def _looking(service: Client, late: list[float]) -> Iterator[None]:
+    """Add to `late` which share of the looks within the block found the loop over 2 ms late."""
+    before = _looks(service)
+    yield
+    looks, in_time = (after - was for after, was in zip(_looks(service), before, strict=True))
+    late.append(1 - in_time / looks)
+
+
+def _looks(service: Client) -> tuple[float, float]:
+    """Return how often the event loop was looked at, and how often it was 2 ms late at most."""
+    told = service.ask("GET", "/metrics")[1].decode()
+    whole, in_time = (
+        float(_said(rf'reco_event_loop_lag_seconds_bucket{{le="{bound}"}} (\S+)', told))
+        for bound in (r"\+Inf", r"0\.002")
+    )
+    return whole, in_time
 
 
 @contextmanager
@@ -290,6 +312,7 @@ def _table(found: Sequence[Figures]) -> Table:
         f"p50, p99 ms at {LOAD:.0%} load, service / ceiling",
         "recall@20",
         f"with {ARRIVALS} arrivals a second (taken)",
+        "over 2 ms late, idle",
         "boot, s",
         "resident MiB, of it own",
         title=f"lists of {K} for known users who have seen {SEEN}",
@@ -305,6 +328,7 @@ def _table(found: Sequence[Figures]) -> Table:
             f"{one.p50:.1f}, {one.p99:.1f} / {one.ceiling_p50:.1f}, {one.ceiling_p99:.1f}",
             f"{one.recall:.3f}",
             f"{one.beside:.2f} ({one.arrivals:.0f})",
+            f"{one.late:.1%}, {one.late_idle:.1%}",
             f"{one.boot:.1f}",
             f"{one.resident:.0f}, {one.own:.0f}",
         )

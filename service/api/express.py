@@ -26,7 +26,7 @@ BEFORE, AFTER = map(len, TEMPLATE.split("{user_id}"))
 PLAIN: Final = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")
 BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 # So many at most are answered in one go, lest the event loop be held for long.
-TOGETHER: Final = 16
+TOGETHER: Final = 8
 encode: Final = msgspec.json.Encoder().encode
 
 
