@@ -130,11 +130,11 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             calm.append((mine, _loaded(ceiling, CALM_CONNECTIONS, seconds, LOAD * rates[1])))
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         recall = _recall(service, bundle)  # before anything arrives
-        alone, beside, arrived = [], [], list[float]()
+        beside, arrived = [], list[float]()
         for _ in range(rounds):
-            alone.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate)
+            alone = _loaded(service, BUSY_CONNECTIONS, seconds).rate
             with _arriving(service.port, arrived):
-                beside.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate)
+                beside.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate / alone)
         ratios = sorted(mine.rate / bare.rate for mine, bare in busy)
         resident, own = _memory(service.pid)
         return Figures(
@@ -154,7 +154,7 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             late=median(late),
             late_idle=median(late_idle),
             boot=service.ready_after,
-            beside=median(beside) / median(alone),
+            beside=median(beside),
             arrivals=median(arrived),
             resident=resident,
             own=own,
