@@ -1,156 +1,214 @@
-"""The Kubernetes manifests agree with the program, the image and each other."""
+"""Each overlay, composed by kubectl, is what the API takes; what it names is there."""
 
+import copy
+import re
+import tomllib
 from typing import Any
 
+import kubernetes_validate
 import pytest
+import yaml
+from kubernetes_validate import SchemaNotFoundError, ValidationError
 
-from service.app import create_app
-from service.server import DRAIN_SECONDS
-from service.settings import Settings
-from tests.support.deployment import (
-    ROOT,
-    cluster_settings,
-    compose,
-    dockerfile_stages,
-    image_environment,
-    kustomization,
-    lineage,
-    manifests,
-    pod_specs,
+from tests.support.cluster import (
+    OVERLAYS,
+    Document,
+    Pod,
+    composed,
+    documents,
+    every_pod,
+    mappings,
+    pods,
+    quantity,
+    settings,
 )
+from tests.support.deployment import ROOT, compose, dockerfile_stages
 
-(SERVER,) = manifests("Deployment")
-(CONTAINER,) = pod_specs()["server"]["containers"]
-PODS = pod_specs()
-
-
-def containers() -> list[dict[str, Any]]:
-    return [
-        c for pod in PODS.values() for c in [*pod.get("initContainers", []), *pod["containers"]]
-    ]
-
-
-def test_every_file_is_named_by_the_kustomization() -> None:
-    files = {file.name for file in (ROOT / "k8s").glob("*.yaml")} - {"kustomization.yaml"}
-    assert files == set(kustomization()["resources"])
-
-
-def test_every_reco_key_is_a_setting_and_its_value_is_valid() -> None:
-    values = {k.removeprefix("RECO_").lower(): v for k, v in cluster_settings().items()}
-    assert set(values) <= set(Settings.model_fields)
-    Settings.model_validate(values)
-
-
-def test_the_server_reads_the_config_map_that_is_generated() -> None:
-    names = [source["configMapRef"]["name"] for source in CONTAINER["envFrom"]]
-    assert names == [config["name"] for config in kustomization()["configMapGenerator"]]
+# The oldest that docs/operations.md promises, and the newest whose schemas are known.
+VERSIONS = ("1.30", kubernetes_validate.latest_version())
+# Known to the API once the Prometheus operator is there, and to no schema of Kubernetes itself.
+CUSTOM = {
+    ("monitoring.coreos.com/v1", "PodMonitor"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
+}
+IMAGE = re.compile(r"(?:[\w.-]+(?::\d+)?/)*([\w-]+)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?")
+DOCUMENTS = [
+    pytest.param(
+        overlay, document, id=f"{overlay}-{document['kind']}-{document['metadata']['name']}"
+    )
+    for overlay in OVERLAYS
+    for document in composed(overlay)
+]
+PODS = [pytest.param(pod, id=str(pod)) for pod in every_pod()]
+CONTAINERS = [
+    pytest.param(container, id=f"{pod}-{container['name']}")
+    for pod in every_pod()
+    for container in pod.containers
+]
 
 
-@pytest.mark.parametrize(
-    ("probe", "path"),
-    [("livenessProbe", "/livez"), ("startupProbe", "/livez"), ("readinessProbe", "/readyz")],
-)
-def test_a_probe_asks_a_route_on_the_port_that_is_served(probe: str, path: str) -> None:
-    asked = CONTAINER[probe]["httpGet"]
-    assert asked["path"] == path
-    assert path in create_app(Settings()).openapi()["paths"]
-    ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-    assert str(ports[asked["port"]]) == cluster_settings()["RECO_PORT"]
-    assert str(ports[asked["port"]]) == dockerfile_stages()["server"].last("EXPOSE")
+def validated(document: Document, version: str) -> None:
+    """Let the schemas of `version` judge; unknown fields and kinds are faults too."""
+    kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_the_service_selects_the_server_s_pods_and_a_port_they_have() -> None:
-    (service,) = manifests("Service")
-    labels = SERVER["spec"]["template"]["metadata"]["labels"]
-    assert service["spec"]["selector"].items() <= labels.items()
-    assert SERVER["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    ports = {port["name"] for port in CONTAINER["ports"]}
-    assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+def own(document: Document) -> bool:
+    return (document["apiVersion"], document["kind"]) not in CUSTOM
 
 
-def test_the_service_does_not_select_the_trainer() -> None:
-    (service,) = manifests("Service")
-    (trainer,) = manifests("Job")
-    labels = trainer["spec"]["template"]["metadata"]["labels"]
-    assert not service["spec"]["selector"].items() <= labels.items()
+def claims(pod: Pod) -> set[str]:
+    volumes = [volume.get("persistentVolumeClaim") for volume in pod.spec["volumes"]]
+    return {claim["claimName"] for claim in volumes if claim}
 
 
-def test_every_image_is_one_that_compose_builds_from_a_stage() -> None:
-    services = [one for one in compose()["services"].values() if "build" in one]
-    built = {s["image"]: s["build"]["target"] for s in services}
-    for container in containers():
-        assert built[container["image"]] in dockerfile_stages()
-    assert {image["name"] for image in kustomization()["images"]} == set(built)
+def secrets(overlay: str) -> set[str]:
+    """Return the Secrets that anything of an overlay asks for."""
+    found = set()
+    for inner in mappings(composed(overlay)):
+        found |= {inner[key] for key in ("secretName",) if key in inner}
+        found |= {inner[key]["name"] for key in ("secretKeyRef", "secretRef") if key in inner}
+    return found
 
 
-@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
-def test_a_pod_runs_as_the_image_s_user_under_the_default_seccomp_profile(
-    pod: dict[str, Any],
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("overlay", "document"), DOCUMENTS)
+def test_the_api_s_schema_takes_every_document(
+    overlay: str, document: Document, version: str
 ) -> None:
-    context = pod["securityContext"]
-    users = [rest for s in lineage("server") for name, rest in s.instructions if name == "USER"]
-    assert f"{context['runAsUser']}:{context['runAsGroup']}" == users[0]
-    assert context["runAsNonRoot"] is True
-    assert context["fsGroup"] == context["runAsGroup"]
-    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["automountServiceAccountToken"] is False
+    if own(document):
+        validated(document, version)
+    else:
+        with pytest.raises(SchemaNotFoundError):
+            validated(document, version)
 
 
-@pytest.mark.parametrize("container", containers(), ids=lambda c: c["name"])
-def test_a_container_has_no_more_rights_than_it_needs(container: dict[str, Any]) -> None:
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_misspelt_field_a_wrong_type_and_an_unknown_kind_are_found(version: str) -> None:
+    for path, value in ((("spec", "replica"), 1), (("spec", "replicas"), "one")):
+        wrong: Any = copy.deepcopy(documents("dev", "Deployment")["server"])
+        wrong[path[0]][path[1]] = value
+        with pytest.raises(ValidationError):
+            validated(wrong, version)
+    with pytest.raises(SchemaNotFoundError):
+        validated({"apiVersion": "apps/v1", "kind": "Deploymint", "metadata": {}}, version)
+
+
+def test_every_file_is_part_of_an_overlay() -> None:
+    used = set()
+    for overlay in OVERLAYS:
+        folders = [ROOT / "k8s/overlays" / overlay]
+        while folders:
+            folder = folders.pop()
+            used.add(folder / "kustomization.yaml")
+            said = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+            for name in [*said["resources"], *(patch["path"] for patch in said.get("patches", []))]:
+                target = (folder / name).resolve()
+                (folders.append if target.is_dir() else used.add)(target)
+    assert used == {file for file in (ROOT / "k8s").rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_all_is_in_the_namespace_that_the_overlay_makes(overlay: str) -> None:
+    (namespace,) = documents(overlay, "Namespace")
+    others = [one for one in composed(overlay) if one["kind"] != "Namespace"]
+    assert {one["metadata"]["namespace"] for one in others} == {namespace}
+    names = [(one["kind"], one["metadata"]["name"]) for one in composed(overlay)]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_labels_that_select_are_those_of_the_pods(overlay: str) -> None:
+    (deployment,) = documents(overlay, "Deployment").values()
+    (service,) = documents(overlay, "Service").values()
+    for selector in (deployment["spec"]["selector"]["matchLabels"], service["spec"]["selector"]):
+        chosen = [n for n, pod in pods(overlay).items() if selector.items() <= pod.labels.items()]
+        assert chosen == ["server"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_is_named_is_there(overlay: str) -> None:
+    configs = [
+        inner["configMapRef"]["name"]
+        for inner in mappings(composed(overlay))
+        if "configMapRef" in inner
+    ]
+    assert configs
+    assert set(configs) == set(documents(overlay, "ConfigMap"))
+    assert {pod.spec["serviceAccountName"] for pod in pods(overlay).values()} == set(
+        documents(overlay, "ServiceAccount")
+    )
+    used = set[str]().union(*(claims(pod) for pod in pods(overlay).values()))
+    assert used == set(documents(overlay, "PersistentVolumeClaim"))
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_every_volume_is_mounted_and_every_mount_has_a_volume(pod: Pod) -> None:
+    mounted = {mount["name"] for container in pod.containers for mount in container["volumeMounts"]}
+    assert {volume["name"] for volume in pod.spec["volumes"]} == mounted
+
+
+def test_no_secret_is_written_here_and_the_runbook_makes_those_that_are_named() -> None:
+    assert [documents(overlay, "Secret") for overlay in OVERLAYS] == [{}, {}]
+    assert secrets("dev") == set()
+    assert secrets("prod") == {"api-keys", "event-log", "server-tls"}
+    (namespace,) = documents("prod", "Namespace")
+    text = (ROOT / "docs/operations.md").read_text("utf-8")
+    made = re.findall(rf"kubectl -n {namespace} create secret (?:generic|tls) ([\w-]+)", text)
+    assert sorted(made) == sorted(secrets("prod"))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_url_of_a_log_with_a_password_is_in_no_plain_text(overlay: str) -> None:
+    assert not re.search(r"rediss?://", yaml.safe_dump(composed(overlay)))
+    log = settings(overlay).get("RECO_EVENT_LOG")
+    assert log is None if overlay == "prod" else log
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_container_asks_for_what_it_needs_and_gets_a_limit(container: Document) -> None:
+    asked, limit = container["resources"]["requests"], container["resources"]["limits"]
+    assert {"cpu", "memory"} <= set(asked)
+    assert set(asked) <= set(limit)
+    assert all(0 < quantity(asked[name]) <= quantity(limit[name]) for name in asked)
+    assert asked["memory"] == limit["memory"]
+
+
+@pytest.mark.parametrize(("overlay", "document"), DOCUMENTS)
+def test_every_quantity_parses(overlay: str, document: Document) -> None:
+    for inner in mappings(document):
+        for key in ("requests", "limits"):
+            assert all(quantity(value) > 0 for value in inner.get(key, {}).values())
+        for key in ("sizeLimit", "averageValue"):
+            assert key not in inner or quantity(inner[key]) > 0
+        assert inner.get("emptyDir") is None or "sizeLimit" in inner["emptyDir"]
+
+
+@pytest.mark.parametrize("text", ["1GB", "1 Gi", "", "Gi", "1,5", "-1", "1Mib"])
+def test_what_is_no_quantity_is_found(text: str) -> None:
+    with pytest.raises(ValueError, match="no quantity"):
+        quantity(text)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_an_image_is_of_a_stage_and_of_this_release_or_has_a_digest(container: Document) -> None:
+    services = [one for one in compose()["services"].values() if "build" in one]
+    built = {one["image"].partition(":")[0]: one["build"]["target"] for one in services}
+    name, tag, digest = IMAGE.fullmatch(container["image"]).groups()  # type: ignore[union-attr] # fails
+    assert built[name] in dockerfile_stages()
+    release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert digest or tag == release
+
+
+def test_replicas_share_their_bundles_and_one_alone_keeps_its_log() -> None:
+    modes = {
+        overlay: {
+            name: claim["spec"]["accessModes"]
+            for name, claim in documents(overlay, "PersistentVolumeClaim").items()
+        }
+        for overlay in OVERLAYS
     }
-
-
-@pytest.mark.parametrize("container", containers(), ids=lambda c: c["name"])
-def test_memory_is_requested_in_full(container: dict[str, Any]) -> None:
-    resources = container["resources"]
-    assert resources["requests"]["memory"] == resources["limits"]["memory"]
-
-
-def test_there_is_one_server_and_never_two_at_a_time() -> None:
-    assert SERVER["spec"]["replicas"] == 1
-    assert SERVER["spec"]["strategy"] == {"type": "Recreate"}
-
-
-def test_a_stop_leaves_time_to_drain() -> None:
-    assert PODS["server"]["terminationGracePeriodSeconds"] > DRAIN_SECONDS
-
-
-@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
-def test_every_volume_has_a_mount_and_every_claim_exists(pod: dict[str, Any]) -> None:
-    volumes = {volume["name"] for volume in pod["volumes"]}
-    mounted = {
-        mount["name"]
-        for container in [*pod.get("initContainers", []), *pod["containers"]]
-        for mount in container["volumeMounts"]
-    }
-    claims = {claim["metadata"]["name"] for claim in manifests("PersistentVolumeClaim")}
-    asked = {
-        v["persistentVolumeClaim"]["claimName"]
-        for v in pod["volumes"]
-        if "persistentVolumeClaim" in v
-    }
-    assert volumes == mounted
-    assert asked <= claims
-
-
-def test_the_server_finds_bundles_and_log_where_they_are_mounted() -> None:
-    paths = {mount["name"]: mount for mount in CONTAINER["volumeMounts"]}
-    assert paths["bundles"]["mountPath"] == cluster_settings()["RECO_BUNDLES"]
-    assert paths["bundles"]["readOnly"] is True
-    log = cluster_settings()["RECO_EVENT_LOG"].removeprefix("sqlite:///")
-    assert log.rpartition("/")[0] == paths["events"]["mountPath"]
-    assert cluster_settings().items() <= image_environment("server").items()
-
-
-def test_the_trainer_writes_bundles_where_the_server_looks_for_them() -> None:
-    (trainer,) = PODS["trainer"]["containers"]
-    mounted = {mount["name"]: mount["mountPath"] for mount in trainer["volumeMounts"]}
-    assert trainer["args"][trainer["args"].index("--out") + 1] == mounted["bundles"]
-    assert mounted["bundles"] == cluster_settings()["RECO_BUNDLES"]
-    (sample,) = PODS["trainer"]["initContainers"]
-    assert sample["args"][1] == trainer["args"][1]
+    assert modes["prod"] == {"bundles": ["ReadWriteMany"], "nights": ["ReadWriteOnce"]}
+    assert set(modes["dev"]) == {"bundles", "nights", "events"}
+    server = documents("dev", "Deployment")["server"]["spec"]
+    assert server["replicas"] == 1
+    assert server["strategy"] == {"type": "Recreate"}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from monitoring.generated import DASHBOARDS, RULES, generated
+from monitoring.generated import DASHBOARDS, generated
 from tests.support.commands import run
-from tests.support.deployment import ROOT, manifests
+from tests.support.deployment import ROOT
 from tests.support.monitoring import MONITORING, RULE_FILES, boards, loaded, rules
 from tests.support.prometheus import binary
 
@@ -59,27 +59,6 @@ def test_every_alert_says_what_is_the_matter_and_where_to_read_on() -> None:
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
-
-
-def test_the_cluster_has_the_same_rules() -> None:
-    for name in RULES:
-        manifest = loaded(ROOT / f"k8s/monitoring/rules-{name}.yaml")
-        assert manifest["kind"] == "PrometheusRule"
-        assert manifest["spec"] == loaded(MONITORING / f"rules/{name}.yml")
-    kustomized = loaded(ROOT / "k8s/monitoring/kustomization.yaml")["resources"]
-    files = {file.name for file in (ROOT / "k8s/monitoring").glob("*.yaml")}
-    assert set(kustomized) == files - {"kustomization.yaml"}
-
-
-def test_the_pod_monitor_selects_the_server_and_its_port() -> None:
-    (server,) = manifests("Deployment")
-    pod = server["spec"]["template"]
-    monitor = loaded(ROOT / "k8s/monitoring/pods.yaml")["spec"]
-    assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
-    (endpoint,) = monitor["podMetricsEndpoints"]
-    ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
-    assert endpoint["port"] in ports
-    assert {"targetLabel": "job", "replacement": "recommender"} in endpoint["relabelings"]
 
 
 @pytest.mark.parametrize("name", BOARDS)

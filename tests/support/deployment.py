@@ -71,43 +71,6 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def kustomization() -> dict[str, Any]:
-    """Return k8s/kustomization.yaml."""
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "k8s/kustomization.yaml").read_text("utf-8"))
-    return loaded
-
-
-def manifests(kind: str) -> list[dict[str, Any]]:
-    """Return the documents of `kind` in the files that the kustomization names."""
-    files = [ROOT / "k8s" / name for name in kustomization()["resources"]]
-    documents = [doc for file in files for doc in yaml.safe_load_all(file.read_text("utf-8"))]
-    return [document for document in documents if document["kind"] == kind]
-
-
-def pod_specs() -> dict[str, dict[str, Any]]:
-    """Return the pod specification of each workload, by its name."""
-    jobs = {doc["metadata"]["name"]: doc["spec"]["jobTemplate"] for doc in manifests("CronJob")}
-    workloads = {
-        doc["metadata"]["name"]: doc for doc in [*manifests("Deployment"), *manifests("Job")]
-    }
-    return {name: doc["spec"]["template"]["spec"] for name, doc in {**workloads, **jobs}.items()}
-
-
-def nightly_scripts() -> dict[str, str]:
-    """Return what compose and the cluster run once a night, as a shell reads it."""
-    (container,) = pod_specs()["nightly"]["containers"]
-    command = compose()["services"]["nightly"]["command"][0].replace("$$", "$")
-    return {"compose": command, "cluster": container["args"][0]}
-
-
-def cluster_settings() -> dict[str, str]:
-    """Return the RECO_ settings that the kustomization generates."""
-    literals = [
-        pair for config in kustomization()["configMapGenerator"] for pair in config["literals"]
-    ]
-    return dict(pair.split("=", 1) for pair in literals)
-
-
 def table_rows(document: str) -> list[list[str]]:
     """Return the cells of every table row of a Markdown file of docs/, backticks kept."""
     lines = (ROOT / "docs" / document).read_text("utf-8").splitlines()
