@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 from benchmarks.machine import machine
 
 PICTURE: Final = "images/serving.png"
+SOAKED: Final = "images/soak.png"
 GOALS: Final = {"1e5": 0.65, "1e6": 0.5}
 
 
@@ -88,13 +89,15 @@ def _serving(serving: Mapping[str, Any]) -> list[str]:
 
 def _others(told: Mapping[str, Any]) -> list[str]:
     lines = []
-    for section, title in (("fusion", "Fusion"), ("ingest", "Bulk ingest")):
+    for section, title in (("fusion", "Fusion"), ("ingest", "Bulk ingest"), ("soak", "A soak")):
         if section not in told:
             continue
         figures = {name: value for name, value in told[section].items() if name != "machine"}
         lines += [f"## {title}", "", "| measured | figure |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in figures.items()]
         lines += ["", told[section]["machine"], ""]
+        if section == "soak":
+            lines += [f"![Memory and latency over time]({SOAKED})", ""]
     return lines
 
 
