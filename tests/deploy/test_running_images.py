@@ -64,10 +64,11 @@ def test_an_image_says_what_it_is() -> None:
 
 def test_a_server_without_a_bundle_is_unhealthy_and_goes_on_waiting() -> None:
     with container(*HARDENED, "--tmpfs", "/events:uid=10001", built("server")) as started:
-        probe = ("exec", started, "python", "-c")
         ask = "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000); "
         ask += "c.request('GET', '/readyz'); print(c.getresponse().status)"
-        eventually(lambda: told(*probe, ask).strip() == "503", within=60)
+        # Until it listens there is nobody to say so.
+        probe = ("exec", started, "sh", "-c", f'python -c "{ask}" 2> /dev/null || true')
+        eventually(lambda: told(*probe).strip() == "503", within=60)
         assert state(started)["Health"]["Status"] != "healthy"
         assert state(started)["Running"]
 
