@@ -162,7 +162,8 @@ class View:
 
     def video_ids(self, rows: Rows) -> list[VideoId]:
         """Return the ids of the videos in `rows: (N,)`."""
-        if not self.overlay.delta.count:
+        # Few lists hold an arrival.
+        if not self.overlay.delta.count or rows.max(initial=0) < self.snapshot.manifest.videos:
             return self.snapshot.video_ids(rows)
         return [self.video_id(VideoRow(row)) for row in rows.tolist()]
 
@@ -193,7 +194,7 @@ class View:
     def vectors(self, rows: Rows) -> Floats:
         """Return the vectors of `rows: (N,)`: (N, D)."""
         offset = self.snapshot.manifest.videos
-        if not self.overlay.delta.count:
+        if not self.overlay.delta.count or rows.max(initial=0) < offset:
             return np.asarray(self.snapshot.vectors[rows])
         found = np.empty((len(rows), self.snapshot.manifest.vector_dim), dtype=np.float32)
         arrived = rows >= offset
