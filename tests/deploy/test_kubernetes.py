@@ -112,6 +112,9 @@ def test_all_is_in_the_namespace_that_the_overlay_makes(overlay: str) -> None:
     (namespace,) = documents(overlay, "Namespace")
     others = [one for one in composed(overlay) if one["kind"] != "Namespace"]
     assert {one["metadata"]["namespace"] for one in others} == {namespace}
+    # Its file is also applied by itself, before the Secrets; kustomize would rename it.
+    file = ROOT / "k8s/overlays" / overlay / "namespace.yaml"
+    assert yaml.safe_load(file.read_text("utf-8"))["metadata"]["name"] == namespace
     names = [(one["kind"], one["metadata"]["name"]) for one in composed(overlay)]
     assert len(set(names)) == len(names)
 
