@@ -32,6 +32,8 @@ OTHERS = {
     "grafana": ("monitoring", {"app.kubernetes.io/name": "grafana"}),
     "redis": ("redis", {"app.kubernetes.io/name": "redis"}),
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
+    "beside redis": ("redis", {"app.kubernetes.io/name": "redis-exporter"}),
+    "beside dns": ("kube-system", {"k8s-app": "metrics-server"}),
     "stranger": ("default", {"app.kubernetes.io/name": "server"}),
 }
 ASKED = {"ingress controller", "prometheus"}
