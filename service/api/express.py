@@ -17,7 +17,7 @@ from eventlog.position import Position
 from models.ids import UserId, VideoId, fault_in_id
 from service.api.dependencies import Services
 from service.recommend.recommendation import Source
-from service.recommend.recommender import is_quick, recommend_many
+from service.recommend.recommender import is_quick, most_together, recommend_many
 from service.recommend.request import DEFAULT_K, Exploring, Request
 from service.settings import Settings
 
@@ -67,7 +67,7 @@ class Quick:
         if self.reply is None:
             waiting = self._express.waiting
             alike = [one for one in waiting if one.k == self.k and one is not self]
-            together = [self, *alike[: TOGETHER - 1]]
+            together = [self, *alike[: self._express.most - 1]]
             taken = set(map(id, together))
             self._express.waiting = [one for one in waiting if id(one) not in taken]
             self._express.answer(together)
@@ -97,6 +97,11 @@ class Express:
         if services.tracing is not None and services.tracing.recording():
             return None  # the application traces each step
         return Quick(self, user_id, k) if is_quick(view, user_id, k) else None
+
+    @property
+    def most(self) -> int:
+        """How many are answered in one go."""
+        return min(TOGETHER, most_together(cast("Services", self._services()).catalog.view))
 
     def answer(self, together: list[Quick]) -> None:
         """Give each of `together`, who have one `k`, its reply, all from one view."""

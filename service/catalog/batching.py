@@ -12,7 +12,7 @@ import numpy as np
 from models.ids import VideoId
 from service.catalog.bar import Bar
 from service.catalog.index import Doubles, Floats, Mask, Rows
-from service.catalog.view import EXPECTED_SEEN, FEW_ROWS, FLOAT32_SLACK, View, products
+from service.catalog.view import FEW_ROWS, FLOAT32_SLACK, View, expected_barred, products
 
 
 class _Scored(NamedTuple):
@@ -37,7 +37,7 @@ def retrieve_many(
         return [_alone(view, v, k, bar) for v, bar in zip(vectors, bars, strict=True)]
     index = view.snapshot.index
     wanted = index.refine * k + 1
-    fetch = wanted + min(max(len(bar.rows) for bar in bars), EXPECTED_SEEN * k)
+    fetch = wanted + expected_barred(wanted, k, max(len(bar.rows) for bar in bars))
     rows, scores = index.retrieve_many(vectors, fetch)
     left = _left(rows, bars)
     slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)

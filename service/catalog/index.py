@@ -20,6 +20,8 @@ Mask = NDArray[np.bool_]
 
 # Below 20 queries FAISS compares one by one, above it multiplies matrices.
 FEW_QUERIES: Final = 16
+# So many rounded rows are scored as fast as a whole one.
+ROUNDED_ROWS: Final = 8
 COPIED_AT_ONCE: Final = 1 << 17
 
 
@@ -27,8 +29,8 @@ class Index(Protocol):
     """Search over the video vectors of one bundle; never changed once built.
 
     `refine` times as many rows as wanted are to be asked for and scored again, where scores come
-    rounded; it is 1 where they do not. A search scores about `scanned` rows. One that is `remote`
-    is waited for: it is done elsewhere.
+    rounded; it is 1 where they do not. A search takes as long as scoring some `scanned` whole rows.
+    One that is `remote` is waited for: it is done elsewhere.
     """
 
     refine: int
@@ -111,7 +113,8 @@ class FaissIndex:
         if self._quantizer is not None:
             self._nprobe = min(max(entry.nprobe, 1), index.nlist)
             index.nprobe = self._nprobe
-            self.scanned = index.nlist + index.ntotal * self._nprobe // index.nlist
+            looked_at = index.ntotal * self._nprobe // index.nlist
+            self.scanned = index.nlist + looked_at // (1 if self.refine == 1 else ROUNDED_ROWS)
 
     @classmethod
     def open(cls, file: Path, *, shape: tuple[int, int], entry: IndexEntry) -> "FaissIndex":

@@ -307,8 +307,7 @@ class View:
         """
         index, videos = self.snapshot.index, self.snapshot.manifest.videos
         wanted, effort = index.refine * k + 1, 1
-        # What a user has seen is near them: a little more at once is cheaper than another search.
-        fetch = wanted + min(len(bar.rows), EXPECTED_SEEN * k)
+        fetch = wanted + expected_barred(wanted, k, len(bar.rows))
         while effort * index.scanned < LARGEST_SHARE * videos or effort == 1:
             found, scores = index.retrieve(vector, fetch, effort=effort)
             open_ = ~bar.bars(found)
@@ -446,6 +445,14 @@ class View:
             rows, scores = rows[best], scores[best]
         ranked = sorted(zip((-scores).tolist(), self.video_ids(rows), rows.tolist(), strict=True))
         return [Candidate(VideoRow(row), name, -score) for score, name, row in ranked[:k]]
+
+
+def expected_barred(wanted: int, k: int, barred: int) -> int:
+    """Return how many rows to ask for beyond those `wanted`, where `barred` are barred from a user.
+
+    What a user has seen is near them: some more at once is cheaper than another search.
+    """
+    return min(barred, max(wanted, EXPECTED_SEEN * k))
 
 
 def products(rows: Floats, vectors: Floats) -> Doubles:
