@@ -157,13 +157,13 @@ class Trainer:
             met_users, met_videos = (self._tensor(places) for places in batch.met)
             loss = softmax_loss(*sides, (met_users, met_videos))
         self._forget_gradients()
-        loss = loss + self._penalty(users, videos, positives, negatives, batch)
+        minimised = loss + self._penalty(users, videos, positives, negatives, batch)
         if self._config.extra_weight and isinstance(self._network, WithExtraLoss):
             step = Step(
                 users, videos, positives, negatives, rehearsal, user_vectors, video_vectors
             )
-            loss = loss + self._config.extra_weight * self._network.extra_loss(step)
-        torch.autograd.backward(weight * loss)
+            minimised += self._config.extra_weight * self._network.extra_loss(step)
+        torch.autograd.backward(weight * minimised)
         self._move()
         return weight * loss.item()
 
