@@ -6,26 +6,15 @@ from typing import Any, Final
 import torch
 
 from models.baselines.bpr_mf import BprMf
-from models.baselines.clc_rec import ClcRec
 from models.baselines.cosine_mf import CosineMf
-from models.baselines.dropout_net import DropoutNet
-from models.baselines.features import Features
-from models.baselines.gat import Gat, GatPropagation
-from models.baselines.graph_sage import GraphSageBaseline
-from models.baselines.grcn import Grcn
-from models.baselines.inv_rl import InvRl
-from models.baselines.lattice import Lattice
 from models.baselines.light_gcn import LightGcnBaseline
-from models.baselines.mmgcn import Mmgcn
-from models.baselines.ngcf import Ngcf, NgcfPropagation
 from models.baselines.vbpr import Vbpr
-from models.edges import EdgePair
 from models.fusion import MetaFusion
 from models.graph import InteractionGraph, Scaling
 from models.neighbourhood import NeighbourGraph
 from models.propagation import GraphSage, LightGcn
 from models.recommender import MetaMMF
-from training.config import ALONG_GRAPH, ALONG_WHOLE_GRAPH, FitConfig
+from training.config import ALONG_GRAPH, FitConfig
 from training.data.dataset import Dataset
 
 
@@ -38,8 +27,7 @@ def moves_rows(dataset: Dataset, config: FitConfig) -> bool:
     """Tell whether a step moves the embeddings it touches alone, as `config.optimiser` asks."""
     if config.optimiser != "auto":
         return config.optimiser == "rows"
-    along = config.model in ALONG_GRAPH or config.model in ALONG_WHOLE_GRAPH
-    whole = along and not config.neighbours
+    whole = config.model in ALONG_GRAPH and not config.neighbours
     return not whole and dataset.users + dataset.videos > MOST_DENSE
 
 
@@ -91,6 +79,14 @@ def _meta_mmf_light_gcn(dataset: Dataset, config: FitConfig) -> MetaMMF:
     return _meta_mmf(dataset, config, _light_gcn(dataset, config))
 
 
+def _cosine_mf(dataset: Dataset, config: FitConfig) -> CosineMf:
+    return CosineMf(**_free(dataset, config))
+
+
+def _bpr_mf(dataset: Dataset, config: FitConfig) -> BprMf:
+    return BprMf(**_free(dataset, config))
+
+
 def _free(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
     return {
         "users": dataset.users,
@@ -100,86 +96,17 @@ def _free(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
     }
 
 
-def _cosine_mf(dataset: Dataset, config: FitConfig) -> CosineMf:
-    return CosineMf(**_free(dataset, config))
-
-
-def _bpr_mf(dataset: Dataset, config: FitConfig) -> BprMf:
-    return BprMf(**_free(dataset, config))
-
-
-def _features(dataset: Dataset, config: FitConfig) -> Features:
-    joined, present = torch.from_numpy(dataset.joined_features), torch.from_numpy(dataset.present)
+def _vbpr(dataset: Dataset, config: FitConfig) -> Vbpr:
+    features, present = torch.from_numpy(dataset.joined_features), torch.from_numpy(dataset.present)
     scaling = _fusion(dataset, config)
-    scaling.learn_scaling(joined, present)
-    return Features(scaling.standardise(joined, present), present, scaling.widths)
-
-
-def _mapping(network: Any) -> Callable[[Dataset, FitConfig], Any]:
-    """Return what builds a `network` of ids and standardised features side by side."""
-
-    def build_it(dataset: Dataset, config: FitConfig) -> Any:
-        return network(
-            _features(dataset, config).joined,
-            users=dataset.users,
-            width=config.vector_dim,
-            sparse=moves_rows(dataset, config),
-            cold=torch.from_numpy(dataset.cold),
-        )
-
-    return build_it
+    scaling.learn_scaling(features, present)
+    standardised = scaling.standardise(features, present)
+    sparse = moves_rows(dataset, config)
+    return Vbpr(standardised, users=dataset.users, width=config.vector_dim, sparse=sparse)
 
 
 def _light_gcn_baseline(dataset: Dataset, config: FitConfig) -> LightGcnBaseline:
     return LightGcnBaseline(_light_gcn(dataset, config), **_free(dataset, config))
-
-
-def _with_features(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
-    features = _features(dataset, config).joined
-    return _free(dataset, config) | {"features": features, "cold": torch.from_numpy(dataset.cold)}
-
-
-def _graph_sage(dataset: Dataset, config: FitConfig) -> GraphSageBaseline:
-    sage = GraphSage(_graph(dataset, config, "mean"), width=config.vector_dim)
-    return GraphSageBaseline(sage, **_with_features(dataset, config))
-
-
-def _ngcf(dataset: Dataset, config: FitConfig) -> Ngcf:
-    graph = _graph(dataset, config, "symmetric")
-    propagation = NgcfPropagation(graph, layers=config.layers, width=config.vector_dim)
-    return Ngcf(propagation, **_with_features(dataset, config))
-
-
-def _edges(dataset: Dataset) -> EdgePair:
-    users, videos = torch.from_numpy(dataset.train.users), torch.from_numpy(dataset.train.videos)
-    return EdgePair(users, videos, sizes=(dataset.users, dataset.videos))
-
-
-def _gat(dataset: Dataset, config: FitConfig) -> Gat:
-    propagation = GatPropagation(_edges(dataset), layers=config.layers, width=config.vector_dim)
-    return Gat(propagation, **_with_features(dataset, config))
-
-
-def _by_modality(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
-    return {
-        "features": _features(dataset, config),
-        "users": dataset.users,
-        "width": config.vector_dim,
-        "cold": torch.from_numpy(dataset.cold),
-    }
-
-
-def _mmgcn(dataset: Dataset, config: FitConfig) -> Mmgcn:
-    graph = _graph(dataset, config, "mean")
-    return Mmgcn(graph, layers=config.layers, **_by_modality(dataset, config))
-
-
-def _grcn(dataset: Dataset, config: FitConfig) -> Grcn:
-    return Grcn(_edges(dataset), **_by_modality(dataset, config))
-
-
-def _lattice(dataset: Dataset, config: FitConfig) -> Lattice:
-    return Lattice(_light_gcn(dataset, config), **_by_modality(dataset, config))
 
 
 # With more users and videos than this a step is faster if it moves only those it touches.
@@ -192,15 +119,6 @@ BUILDERS: Final[Mapping[str, Callable[[Dataset, FitConfig], Any]]] = {
     "metammf-lightgcn": _meta_mmf_light_gcn,
     "cosine-mf": _cosine_mf,
     "bpr-mf": _bpr_mf,
-    "vbpr": _mapping(Vbpr),
+    "vbpr": _vbpr,
     "lightgcn": _light_gcn_baseline,
-    "graphsage": _graph_sage,
-    "gat": _gat,
-    "ngcf": _ngcf,
-    "mmgcn": _mmgcn,
-    "grcn": _grcn,
-    "lattice": _lattice,
-    "invrl": _mapping(InvRl),
-    "clcrec": _mapping(ClcRec),
-    "dropoutnet": _mapping(DropoutNet),
 }

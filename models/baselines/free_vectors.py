@@ -1,4 +1,4 @@
-"""What baselines share: a free vector for each user and each video."""
+"""What baselines without features share: a free vector for each user and each video."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,28 +10,14 @@ from models.recommender import EMBEDDING_SCALE
 
 
 class FreeVectors(nn.Module):
-    """The parameters of a baseline that stand for ids."""
+    """The parameters of a baseline that knows ids alone."""
 
-    def __init__(
-        self,
-        *,
-        users: int,
-        videos: int,
-        width: int,
-        sparse: bool = False,
-        cold: Tensor | None = None,
-    ) -> None:
-        """Draw vectors of `width`; `sparse` gives them sparse gradients.
-
-        Where `cold: (V,)` is true nothing is known of an id: these start at 0, and are left there
-        if no step moves them.
-        """
+    def __init__(self, *, users: int, videos: int, width: int, sparse: bool = False) -> None:
+        """Draw vectors of `width`; `sparse` gives them sparse gradients."""
         super().__init__()
         self.sparse = sparse
         self.users = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
         self.videos = nn.Parameter(torch.randn(videos, width) * EMBEDDING_SCALE)
-        if cold is not None:
-            self.videos.data[cold] = 0
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return the free vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""
