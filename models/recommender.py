@@ -4,7 +4,7 @@ Knows rows, features and vectors; nothing of external ids, losses or files.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,45 @@ class Rehearsal(NamedTuple):
     kept: Tensor
 
 
+class Step(NamedTuple):
+    """What a step of training has asked of a network, and got.
+
+    `users: (B,)` are rows, `videos: (V',)` different rows; `positives: (B,)` and `negatives: (N,)`
+    are places in these; `user_vectors: (B, D)` and `video_vectors: (V', D)` were returned.
+    """
+
+    users: Tensor
+    videos: Tensor
+    positives: Tensor
+    negatives: Tensor
+    rehearsal: Rehearsal | None
+    user_vectors: Tensor
+    video_vectors: Tensor
+
+    def rivals(self) -> Tensor:
+        """Return a negative for each interaction: its own, or one of those that all share: (B,)."""
+        places = torch.arange(len(self.users), device=self.users.device)
+        return self.negatives[places % len(self.negatives)]
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A network that represents a video otherwise when it has just arrived: a rehearsal is due."""
+
+    def arrivals(self, videos: Tensor) -> Tensor:
+        """Return what features alone make of video rows `videos: (B,)`: (B, D)."""
+
+
+@runtime_checkable
+class WithExtraLoss(Protocol):
+    """A network that asks for more than the objective does."""
+
+    def extra_loss(self, step: Step) -> Tensor:
+        """Return what is to be added to the loss of the `step`: a scalar."""
+
+
 class Recommender(Protocol):
-    """What training asks of a network."""
+    """What training asks of a network (more, where it is `Rehearsing` or `WithExtraLoss`)."""
 
     def __call__(
         self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None, draw: int

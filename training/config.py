@@ -15,8 +15,9 @@ from training.errors import InvalidConfig
 Width = Annotated[int, Meta(ge=1, le=8192)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Model = Literal[
-    "metammf-mf", "metammf-gcn", "metammf-lightgcn", "cosine-mf", "bpr-mf", "vbpr", "lightgcn"
-]
+    "metammf-mf", "metammf-gcn", "metammf-lightgcn", "cosine-mf", "bpr-mf", "vbpr", "lightgcn",
+    "graphsage", "gat", "ngcf", "mmgcn", "grcn", "lattice", "invrl", "clcrec", "dropoutnet",
+]  # fmt: skip
 Objective = Literal["softmax", "bpr"]
 Optimiser = Literal["auto", "dense", "rows"]
 Limit = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -27,14 +28,16 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Network: `model` (see `training.build`); `vector_dim` D of all vectors; `fusion`, the form of
     the meta layers, their `hidden_dims`, `signal_dim` S and `rank` R; `signal_hidden_dim` of the
-    extractor; `layers` of LightGCN propagation. `neighbours` are how many neighbours a node draws
-    in a step, for each layer, that of what the step asks for first; none for the whole graph.
+    extractor; `layers` of a graph, where their number is free. `neighbours` are how many neighbours
+    a node draws in a step, for each layer, that of what the step asks for first; none for the whole
+    graph.
 
     Objective: `softmax` over a step's `negatives`, scores divided by `temperature`, or `bpr`.
     `arrival_share` of a step's videos is represented as on arrival, each modality of these left out
     with probability `modality_dropout`; `feature_dropout` does so to every single feature, arriving
-    or not. `regularisation` penalises squared lengths of embeddings;
-    `fusion_decay` is the decoupled weight decay of what maps features.
+    or not. `regularisation` penalises squared lengths of embeddings; `extra_weight` is that of what
+    a network adds to the loss (InvRL, CLCRec, DropoutNet); `fusion_decay` is the decoupled weight
+    decay of what maps features.
 
     `optimiser` moves all embeddings in every step (`dense`), or those that a step touches (`rows`,
     see `training.rows`); `auto` is `rows` where there are many (see `training.build`).
@@ -60,6 +63,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     modality_dropout: Share = 0.1
     feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    extra_weight: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 3.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     optimiser: Optimiser = "auto"
@@ -74,17 +78,30 @@ PAIRWISE: Final = {
     "objective": "bpr", "temperature": 1.0, "regularisation": 1e-2, "arrival_share": 0.0,
     "patience": 50,
 }  # fmt: skip
-# Those that carry vectors along the interactions.
-ALONG_GRAPH: Final = ("metammf-gcn", "metammf-lightgcn", "lightgcn")
+ALONG: Final = PAIRWISE | {"layers": 2, "regularisation": 1e-4}
+# Those that carry vectors along the interactions, and can draw neighbours.
+ALONG_GRAPH: Final = ("metammf-gcn", "metammf-lightgcn", "lightgcn", "graphsage", "ngcf")
+# Those that need the whole graph in every step.
+ALONG_WHOLE_GRAPH: Final = ("gat", "mmgcn", "grcn", "lattice")
 # What GraphSAGE has whatever `layers` says.
 SAGE_LAYERS: Final = 2
+ALONG_SAGE: Final = ("metammf-gcn", "graphsage")
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
 MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "cosine-mf": {"arrival_share": 0.0},
     "metammf-lightgcn": {"layers": 2, "arrival_share": 0.1, "temperature": 0.15},
     "bpr-mf": PAIRWISE,
     "vbpr": PAIRWISE,
-    "lightgcn": PAIRWISE | {"layers": 2, "regularisation": 1e-4},
+    "lightgcn": ALONG,
+    "graphsage": ALONG,
+    "gat": ALONG,
+    "ngcf": ALONG,
+    "mmgcn": ALONG,
+    "grcn": ALONG,
+    "lattice": ALONG,
+    "invrl": PAIRWISE,
+    "clcrec": PAIRWISE | {"objective": "softmax", "arrival_share": 0.5},
+    "dropoutnet": PAIRWISE | {"arrival_share": 0.5},
 }
 
 
@@ -121,9 +138,11 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
 def _check_graph(config: FitConfig) -> None:
     if config.model not in ALONG_GRAPH:
         if config.neighbours:
-            raise InvalidConfig(f"neighbours: {config.model} has no graph to draw them from")
+            raise InvalidConfig(f"neighbours: {config.model} cannot draw them from a graph")
+        if config.model in ALONG_WHOLE_GRAPH and config.optimiser == "rows":
+            raise InvalidConfig(f'optimiser "rows": every step of {config.model} touches all')
         return
-    layers = SAGE_LAYERS if config.model == "metammf-gcn" else config.layers
+    layers = SAGE_LAYERS if config.model in ALONG_SAGE else config.layers
     if config.neighbours and len(config.neighbours) != layers:
         raise InvalidConfig(f"neighbours: {config.model} takes {layers}, one for each layer")
     if config.optimiser == "rows" and not config.neighbours:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import embedding
 
-from models.recommender import MetaMMF, Recommender, Rehearsal
+from models.recommender import Recommender, Rehearsal, Rehearsing, Step, WithExtraLoss
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats, Rows
 from training.data.sampling import Batch, Sampler
@@ -157,8 +157,11 @@ class Trainer:
             met_users, met_videos = (self._tensor(places) for places in batch.met)
             loss = softmax_loss(*sides, (met_users, met_videos))
         self._forget_gradients()
-        penalty = self._penalty(users, videos, positives, negatives, batch)
-        torch.autograd.backward(weight * (loss + penalty))
+        minimised = loss + self._penalty(users, videos, positives, negatives, batch)
+        if self._config.extra_weight and isinstance(self._network, WithExtraLoss):
+            step = Step(users, videos, positives, negatives, rehearsal, user_vectors, video_vectors)
+            minimised += self._config.extra_weight * self._network.extra_loss(step)
+        torch.autograd.backward(weight * minimised)
         self._move()
         return weight * loss.item()
 
@@ -167,7 +170,7 @@ class Trainer:
 
         Drawn over the catalog, so that all processes of a team draw alike.
         """
-        if not self._config.arrival_share or not isinstance(self._network, MetaMMF):
+        if not self._config.arrival_share or not isinstance(self._network, Rehearsing):
             return None
         catalog, modalities = self._dataset.videos, len(self._dataset.feature_dims)
         arriving = self._rng.random(catalog)[videos] < self._config.arrival_share
@@ -239,7 +242,7 @@ class Trainer:
         self._network.train(mode=False)
         users, videos = self._network.all_vectors()
         cold = np.flatnonzero(self._dataset.cold)
-        if len(cold) and isinstance(self._network, MetaMMF):
+        if len(cold) and isinstance(self._network, Rehearsing):
             rows = self._tensor(cold)
             videos[rows] = self._network.arrivals(rows)
         return users.cpu().numpy().copy(), videos.cpu().numpy().copy()

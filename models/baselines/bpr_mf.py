@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from models.baselines.free_vectors import FreeVectors
+from models.baselines.free_vectors import Free, FreeVectors
 from models.recommender import Rehearsal
 
 
 class BprMf(FreeVectors):
     """A free vector for each user and each video, and a bias for each video."""
 
-    def __init__(self, *, users: int, videos: int, width: int, sparse: bool = False) -> None:
-        """Draw vectors of `width`; scored are D = width + 1 columns, a user's last one is 1."""
-        super().__init__(users=users, videos=videos, width=width, sparse=sparse)
-        self.bias = nn.Parameter(torch.zeros(videos, 1))
+    def __init__(self, free: Free) -> None:
+        """Draw the vectors; scored are D = width + 1 columns, a user's last one is 1."""
+        super().__init__(free)
+        self.bias = nn.Parameter(torch.zeros(free.videos, 1))
 
     def forward(
         self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None, _draw: int = 0

@@ -1,6 +1,7 @@
-"""What baselines without features share: a free vector for each user and each video."""
+"""What baselines share: a free vector for each user and each video."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +10,32 @@ from torch.nn.functional import embedding
 from models.recommender import EMBEDDING_SCALE
 
 
-class FreeVectors(nn.Module):
-    """The parameters of a baseline that knows ids alone."""
+class Free(NamedTuple):
+    """How many free vectors there are, and how wide they are.
 
-    def __init__(self, *, users: int, videos: int, width: int, sparse: bool = False) -> None:
-        """Draw vectors of `width`; `sparse` gives them sparse gradients."""
+    `sparse` gives them sparse gradients: not where vectors are refined along a whole graph. Where
+    `cold: (V,)` is true nothing is known of an id: these start at 0, and stay there if no step
+    moves them.
+    """
+
+    users: int
+    videos: int
+    width: int
+    sparse: bool = False
+    cold: Tensor | None = None
+
+
+class FreeVectors(nn.Module):
+    """The parameters of a baseline that stand for ids."""
+
+    def __init__(self, free: Free) -> None:
+        """Draw the vectors."""
         super().__init__()
-        self.sparse = sparse
-        self.users = nn.Parameter(torch.randn(users, width) * EMBEDDING_SCALE)
-        self.videos = nn.Parameter(torch.randn(videos, width) * EMBEDDING_SCALE)
+        self.sparse = free.sparse
+        self.users = nn.Parameter(torch.randn(free.users, free.width) * EMBEDDING_SCALE)
+        self.videos = nn.Parameter(torch.randn(free.videos, free.width) * EMBEDDING_SCALE)
+        if free.cold is not None:
+            self.videos.data[free.cold] = 0
 
     def embeddings(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Return the free vectors of rows `users: (B,)` and `videos: (V',)` (see `Recommender`)."""

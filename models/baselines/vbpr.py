@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from models.baselines.features import FeatureMap
+from models.baselines.free_vectors import Free
 from models.recommender import EMBEDDING_SCALE, Rehearsal
 
 
@@ -14,19 +16,17 @@ class Vbpr(nn.Module):
 
     features: Tensor
 
-    def __init__(self, features: Tensor, *, users: int, width: int, sparse: bool = False) -> None:
-        """Map standardised `features: (V, F)` to `width`; vectors are D = 2 width + 1 wide.
-
-        `sparse` gives all but the map sparse gradients.
-        """
+    def __init__(self, features: Tensor, free: Free) -> None:
+        """Map standardised `features: (V, F)` to width d; vectors are D = 2 d + 1 wide."""
         super().__init__()
-        self.sparse = sparse
+        self.width, self.sparse = free.width, free.sparse
         self.register_buffer("features", features, persistent=False)
-        self.map = nn.Linear(features.shape[1], width, bias=False)
-        nn.init.normal_(self.map.weight, std=EMBEDDING_SCALE * features.shape[1] ** -0.5)
-        self.users = nn.Parameter(torch.randn(users, 2 * width) * EMBEDDING_SCALE)
-        self.videos = nn.Parameter(torch.randn(len(features), width) * EMBEDDING_SCALE)
-        self.bias = nn.Parameter(torch.zeros(len(features), 1))
+        self.map = FeatureMap(features.shape[1], free.width)
+        self.users = nn.Parameter(torch.randn(free.users, 2 * free.width) * EMBEDDING_SCALE)
+        self.videos = nn.Parameter(torch.randn(free.videos, free.width) * EMBEDDING_SCALE)
+        self.bias = nn.Parameter(torch.zeros(free.videos, 1))
+        if free.cold is not None:
+            self.videos.data[free.cold] = 0
 
     def forward(
         self, users: Tensor, videos: Tensor, _rehearsal: Rehearsal | None, _draw: int = 0
@@ -55,10 +55,14 @@ class Vbpr(nn.Module):
         ones = self.users.new_ones(len(self.users), 1)
         return torch.cat([self.users, ones], dim=1), self._videos(rows)
 
-    def _videos(self, rows: Tensor) -> Tensor:
+    def mapped(self, rows: Tensor) -> Tensor:
+        """Return what the map makes of the features of video rows `rows: (N,)`: (N, width)."""
         content: Tensor = self.map(self.features[rows])
+        return content
+
+    def _videos(self, rows: Tensor) -> Tensor:
         free = self._rows(rows, self.videos), self._rows(rows, self.bias)
-        return torch.cat([free[0], content, free[1]], dim=1)
+        return torch.cat([free[0], self.mapped(rows), free[1]], dim=1)
 
     def _rows(self, rows: Tensor, table: Tensor) -> Tensor:
         return embedding(rows, table, sparse=self.sparse)

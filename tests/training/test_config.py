@@ -52,8 +52,8 @@ def test_the_form_of_fusion_is_a_choice(form: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["neighbours=[10]"], "neighbours: metammf-mf has no graph"),
-        (["model='vbpr'", "neighbours=[10]"], "neighbours: vbpr has no graph"),
+        (["neighbours=[10]"], "metammf-mf cannot draw them"),
+        (["model='vbpr'", "neighbours=[10]"], "vbpr cannot draw them"),
         (["model='lightgcn'", "neighbours=[10]"], "neighbours: lightgcn takes 2, one for each"),
         (["model='metammf-gcn'", "layers=1", "neighbours=[9]"], "metammf-gcn takes 2"),
         (["model='metammf-gcn'", "optimiser='rows'"], "set neighbours too"),

@@ -19,12 +19,16 @@ from tests.support.fitting import SEED, Cut, cut_after, fit_in, sample, small
 from tests.support.source import ROOT
 from training import build as building
 from training.build import BUILDERS, build, moves_rows
-from training.config import ALONG_GRAPH, FitConfig
+from training.config import ALONG_GRAPH, ALONG_WHOLE_GRAPH, FitConfig, configure
 from training.data.dataset import Interactions
+from training.errors import InvalidConfig
 from training.loop import Fitted, fit
 from training.trainer import Trainer
 
 by_graph_model = pytest.mark.parametrize("model", ALONG_GRAPH)
+by_model_of_rows = pytest.mark.parametrize(
+    "model", [model for model in BUILDERS if model not in ALONG_WHOLE_GRAPH]
+)
 # No node of the sample has more.
 ENOUGH = [200, 200]
 LIMITED: dict[str, Any] = {"neighbours": [4, 3], "optimiser": "rows"}
@@ -118,7 +122,7 @@ def test_what_is_not_set_trains_bit_for_bit_as_plain_adam_over_the_whole_graph(m
         assert torch.equal(one, expected)
 
 
-@pytest.mark.parametrize("model", list(BUILDERS))
+@by_model_of_rows
 def test_rows_move_alone_where_there_are_many_unless_the_whole_graph_is_used(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +139,18 @@ def test_rows_move_alone_where_there_are_many_unless_the_whole_graph_is_used(
     assert moves_rows(data, small(model)) is not along
 
 
-@pytest.mark.parametrize("model", list(BUILDERS))
+@pytest.mark.parametrize("model", ALONG_WHOLE_GRAPH)
+def test_what_needs_the_whole_graph_never_moves_rows_alone(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "MOST_DENSE", 0)
+    assert not moves_rows(sample(), small(model))
+    for setting in ({"optimiser": "rows"}, {"neighbours": [4]}):
+        with pytest.raises(InvalidConfig, match=model):
+            configure({"model": model, **setting})
+
+
+@by_model_of_rows
 def test_a_step_by_rows_leaves_the_rows_that_it_does_not_touch(model: str) -> None:
     along = {"neighbours": [1, 1], "layers": 2} if model in ALONG_GRAPH else {}
     config = small(model, optimiser="rows", batch_size=3, negatives=2, **along)
@@ -149,7 +164,7 @@ def test_a_step_by_rows_leaves_the_rows_that_it_does_not_touch(model: str) -> No
         assert 0 < moved.sum() < 40 < len(moved)
 
 
-@pytest.mark.parametrize("model", list(BUILDERS))
+@by_model_of_rows
 def test_a_run_by_rows_that_is_cut_off_gives_the_same_bit_for_bit(
     model: str, tmp_path: Path
 ) -> None:

@@ -1,0 +1,141 @@
+"""Edges that have a weight of their own each, learnt or made of the vectors at their ends.
+
+Knows rows, scores and vectors; nothing of what they mean. No edge ever has a vector of its own:
+time and memory are those of sparse products, in backward passes too.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+
+class IncomingEdges(nn.Module):
+    """The edges into one side of the graph, target by target; E of them from S sources into T."""
+
+    sources: Tensor
+    targets: Tensor
+    starts: Tensor
+    turned: Tensor
+    turned_targets: Tensor
+    turned_starts: Tensor
+
+    def __init__(self, targets: Tensor, sources: Tensor, *, sizes: tuple[int, int]) -> None:
+        """Lead from `sources: (E,)` to `targets: (E,)`, row numbers below `sizes` = (T, S)."""
+        super().__init__()
+        self.size = sizes[0]
+        order = torch.argsort(targets, stable=True)
+        targets, sources = targets[order], sources[order]
+        # The same edges source by source, along which gradients go back.
+        turned = torch.argsort(sources, stable=True)
+        for name, rows in (
+            ("sources", sources),
+            ("targets", targets),
+            ("starts", _starts(targets, sizes[0])),
+            ("turned", turned),
+            ("turned_targets", targets[turned]),
+            ("turned_starts", _starts(sources, sizes[1])),
+        ):
+            self.register_buffer(name, rows, persistent=False)
+
+    def agreement(self, targets: Tensor, sources: Tensor) -> Tensor:
+        """Return the inner product of the ends of each edge: (E,), of (T, d) and (S, d)."""
+        scores: Tensor = _Agreement.apply(targets, sources, self)  # type: ignore[no-untyped-call]
+        return scores
+
+    def carry(self, weights: Tensor, sources: Tensor) -> Tensor:
+        """Sum up for each target what its edges, `weights: (E,)`, bring of `sources: (S, d)`."""
+        arrived: Tensor = _Carried.apply(weights, sources, self)  # type: ignore[no-untyped-call]
+        return arrived
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        """Return exp(score) of each edge as a share of its target's sum: (E,) of `scores: (E,)`."""
+        highest = scores.new_full((self.size,), -torch.inf)
+        grown = (scores - self._highest(scores, highest)[self.targets]).exp()
+        return grown / self._sums(grown).index_select(0, self.targets)
+
+    def softmax_beside(self, scores: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `softmax` where targets take part with scores of their `own: (T,)`: (E,), (T,)."""
+        highest = self._highest(scores, own.detach())
+        grown, grown_own = (scores - highest[self.targets]).exp(), (own - highest).exp()
+        sums = self._sums(grown) + grown_own
+        return grown / sums.index_select(0, self.targets), grown_own / sums
+
+    def _highest(self, scores: Tensor, start: Tensor) -> Tensor:
+        """Return the highest of each target's `scores: (E,)` and `start: (T,)`, no gradient."""
+        return start.scatter_reduce(0, self.targets, scores.detach(), "amax")
+
+    def _sums(self, numbers: Tensor) -> Tensor:
+        return numbers.new_zeros(self.size).index_add(0, self.targets, numbers)
+
+    def products(self, targets: Tensor, sources: Tensor) -> Tensor:
+        """Return `agreement`, of which there is no gradient.
+
+        It is what the weights of a weighted sum have for a gradient, and as fast.
+        """
+        with torch.enable_grad():
+            weights = sources.new_zeros(len(self.sources)).requires_grad_()
+            sums = _weighted_sums(self.sources, sources.detach(), self.starts, weights)
+            (products,) = torch.autograd.grad(sums, weights, targets.detach())
+        return products
+
+    def forth(self, weights: Tensor, sources: Tensor) -> Tensor:
+        """Return `carry`, of which there is no gradient: (T, d)."""
+        return _weighted_sums(self.sources, sources, self.starts, weights)
+
+    def back(self, weights: Tensor, targets: Tensor) -> Tensor:
+        """Sum up for each source what its edges bring of `targets: (T, d)`: (S, d)."""
+        return _weighted_sums(
+            self.turned_targets, targets, self.turned_starts, weights[self.turned]
+        )
+
+
+class _Agreement(torch.autograd.Function):
+    """Inner products along edges."""
+
+    @staticmethod
+    def forward(ctx: Any, targets: Tensor, sources: Tensor, edges: IncomingEdges) -> Tensor:
+        ctx.save_for_backward(targets, sources)
+        ctx.edges = edges
+        return edges.products(targets, sources)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        targets, sources = ctx.saved_tensors
+        return ctx.edges.forth(gradients[0], sources), ctx.edges.back(gradients[0], targets), None
+
+
+class _Carried(torch.autograd.Function):
+    """Weighted sums along edges."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, sources: Tensor, edges: IncomingEdges) -> Tensor:
+        ctx.save_for_backward(weights, sources)
+        ctx.edges = edges
+        return edges.forth(weights, sources)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        weights, sources = ctx.saved_tensors
+        products = ctx.edges.products(gradients[0], sources)
+        return products, ctx.edges.back(weights, gradients[0]), None
+
+
+class EdgePair(nn.Module):
+    """The interactions as edges into the users and as edges into the videos."""
+
+    def __init__(self, users: Tensor, videos: Tensor, *, sizes: tuple[int, int]) -> None:
+        """Connect `users: (E,)` with `videos: (E,)`, row numbers under `sizes` = (U, V)."""
+        super().__init__()
+        self.into_users = IncomingEdges(users, videos, sizes=sizes)
+        self.into_videos = IncomingEdges(videos, users, sizes=sizes[::-1])
+
+
+def _starts(rows: Tensor, size: int) -> Tensor:
+    counts = torch.bincount(rows, minlength=size)
+    return counts.cumsum(0) - counts
+
+
+def _weighted_sums(columns: Tensor, dense: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    return embedding_bag(columns, dense, starts, mode="sum", per_sample_weights=weights)
