@@ -43,7 +43,7 @@ from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
 from training.errors import InvalidConfig, TrainingError
-from training.evaluate import GROUPS, METRICS, evaluate, inner_products
+from training.evaluate import GROUPS, evaluate, inner_products
 from training.export import export
 from training.indexing import RECALL_TARGET
 from training.judge import judge
@@ -69,6 +69,8 @@ IMPORTERS: Final = {
     "movielens": Importer(read_movielens, ("seed",)),
     "log": Importer(read_log, ("base",), source=str, own_features=True),
 }
+# What fits into the width of a terminal.
+SHORT_METRICS: Final = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
 NOTHING_KEPT: Final = "nothing was written"
 
 app = typer.Typer(
@@ -336,10 +338,10 @@ def _describe(dataset: Dataset, folder: Path) -> None:
 
 
 def _show_metrics(metrics: dict[str, Any], title: str) -> None:
-    table = Table("", *METRICS, "users", title=title)
+    table = Table("", *SHORT_METRICS, "users", title=title)
     for group in GROUPS:
         figures = metrics[group]
-        cells = [figure_shown(figures.get(name)) for name in METRICS]
+        cells = [figure_shown(figures.get(name)) for name in SHORT_METRICS]
         table.add_row(group.replace("_", " "), *cells, f"{figures['users']:,}")
     console.print(table)
     console.print(f"coverage@20 {metrics['coverage@20']:.3f}")

@@ -15,7 +15,9 @@ from training.data.dataset import SPLITS, Csr, Dataset, Floats, Interactions, Ma
 CUTOFFS: Final = (10, 20)
 DEPTH: Final = max(CUTOFFS)
 # What `evaluate` tells, and of which relevant videos.
-METRICS: Final = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
+METRICS: Final = tuple(
+    f"{name}@{cutoff}" for name in ("recall", "ndcg", "precision", "hit") for cutoff in CUTOFFS
+)
 GROUPS: Final = ("overall", "warm", "cold", "cold_among_cold")
 # Users scored at once: bounds the score matrix to about 64 MiB.
 SCORE_CELLS: Final = 1 << 24
@@ -68,26 +70,41 @@ def evaluate_ranking(dataset: Dataset, split: Split, ranking: Ranking) -> dict[s
     """Judge a `ranking` of all videos on the held-out interactions of `split`.
 
     `warm` and `cold` count only relevant videos with, or without, training interactions; the
-    ranking is the same one. Each averages over the users who have a relevant video of that kind.
+    ranking is the same one. Each averages over the users who have a relevant video of that kind;
+    `hit` is the share of these with any of them in the list. `popularity@20` is how many training
+    interactions a recommended video has in the mean, in those of a video of the catalog: 1 where
+    popular videos are not preferred (average recommendation popularity; Yin et al., VLDB 2012).
 
     Returns:
-        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share}
+        {"overall": {"recall@10", …, "users"}, "warm": {…}, "cold": {…}, "coverage@20": share,
+        "popularity@20": ratio}
     """
     report: dict[str, Any] = {
         group: _metrics(ranking, part, dataset) for group, part in _relevant(dataset, split).items()
     }
-    shown = np.unique(ranking.lists[ranking.lists >= 0])
-    report[f"coverage@{DEPTH}"] = len(shown) / dataset.videos
+    shown = ranking.lists[ranking.lists >= 0]
+    report[f"coverage@{DEPTH}"] = len(np.unique(shown)) / dataset.videos
+    usual = dataset.popularity.mean()
+    told = bool(len(shown)) and usual > 0
+    report[f"popularity@{DEPTH}"] = float(dataset.popularity[shown].mean() / usual) if told else 0.0
     return report
 
 
 def recall_by_user(dataset: Dataset, split: Split, ranking: Ranking) -> Floats:
     """Return recall@20 of each user on `split`, as `evaluate` counts it: (U,), nan where none."""
+    return figures_by_user(dataset, split, ranking)["recall@20"]
+
+
+def figures_by_user(dataset: Dataset, split: Split, ranking: Ranking) -> dict[str, Floats]:
+    """Return recall@20 and ndcg@20 of each user on `split`: (U,) each, nan where nobody asked."""
     target = dataset.interactions(split)
-    recalls = np.full(dataset.users, np.nan, dtype=np.float32)
     wanted = np.bincount(target.users, minlength=dataset.users)[ranking.judged]
-    recalls[ranking.judged] = _hits(ranking, target, dataset).sum(1) / wanted
-    return recalls
+    hits = _hits(ranking, target, dataset)
+    told = {"recall@20": hits.sum(1) / wanted, "ndcg@20": _ndcg(hits, wanted)}
+    found = {name: np.full(dataset.users, np.nan, dtype=np.float32) for name in told}
+    for name, figures in told.items():
+        found[name][ranking.judged] = figures
+    return found
 
 
 def _relevant(dataset: Dataset, split: Split) -> dict[str, Interactions]:
@@ -165,7 +182,8 @@ def _metrics(ranking: Ranking, relevant: Interactions, dataset: Dataset) -> Metr
     for cutoff in CUTOFFS:
         metrics[f"recall@{cutoff}"] = float((hits[:, :cutoff].sum(1) / counts).mean())
         metrics[f"ndcg@{cutoff}"] = float(_ndcg(hits[:, :cutoff], counts).mean())
-    metrics[f"precision@{DEPTH}"] = float(hits.mean())
+        metrics[f"precision@{cutoff}"] = float(hits[:, :cutoff].mean())
+        metrics[f"hit@{cutoff}"] = float(hits[:, :cutoff].any(axis=1).mean())
     metrics["users"] = len(counts)
     return metrics
 

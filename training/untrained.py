@@ -1,4 +1,4 @@
-"""What needs no training: popularity, a linear filter, content neighbours. The bars to clear.
+"""What needs no training: popularity, linear filters, content neighbours. The bars to clear.
 
 Knows interactions and features; nothing of networks.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from models.fusion import FEATURE_LIMIT
 from models.modality import in_order
@@ -14,6 +16,9 @@ from training.data.dataset import Csr, Dataset, Floats, Mask, Rows
 from training.evaluate import Scorer
 
 SHORTEST: Final = 1e-9
+# Of the subspace iteration: how many vectors more than asked for, and how often they are improved.
+SPARE_VECTORS: Final = 32
+ITERATIONS: Final = 24
 
 
 def popularity(dataset: Dataset) -> Scorer:
@@ -45,6 +50,50 @@ def linear_filter(dataset: Dataset) -> Scorer:
         return scores
 
     return score
+
+
+def gf_cf(dataset: Dataset, *, vectors: int = 64, weight: float = 0.3) -> Scorer:
+    """Score by GF-CF: r_u (N^T N + weight D_v^-1/2 V V^T D_v^1/2) (Shen et al., CIKM 2021).
+
+    N is as in `linear_filter`, r_u what user u met; V are the first `vectors` right singular
+    vectors of N, an ideal low-pass filter of that width. No matrix of users and videos, or of
+    videos and videos, is made, but for the users asked together.
+    """
+    train, sizes = dataset.train, (dataset.users, dataset.videos)
+    degree = torch.from_numpy(np.maximum(dataset.popularity, 1).astype(np.float32))
+    active = torch.from_numpy(np.bincount(train.users, minlength=dataset.users).astype(np.float32))
+    users, videos = torch.from_numpy(train.users), torch.from_numpy(train.videos)
+    values = (active[users] * degree[videos]).rsqrt()
+    edges = torch.stack([users, videos])
+    normal = torch.sparse_coo_tensor(edges, values, sizes, check_invariants=True).coalesce()
+    basis = _low_pass(normal, min(vectors, *sizes))
+    by_user = train.by_user(dataset.users)
+
+    def score(rows: Rows) -> Floats:
+        met = torch.zeros(len(rows), dataset.videos)
+        places = np.repeat(np.arange(len(rows)), by_user.counts(rows))
+        met[places, by_user.of(rows)] = 1
+        near = normal.T @ (normal @ met.T)
+        smooth = (met * degree.rsqrt()) @ basis @ basis.T * degree.sqrt()
+        return np.asarray((near.T + weight * smooth).numpy())
+
+    return score
+
+
+def _low_pass(matrix: Tensor, count: int) -> Tensor:
+    """Return the first `count` right singular vectors of the sparse `matrix: (U, V)`: (V, count).
+
+    By subspace iteration from a fixed start (Halko et al., SIAM Review 2011), wide enough that the
+    last ones asked for have converged.
+    """
+    width = min(count + SPARE_VECTORS, *matrix.shape)
+    start = torch.randn(matrix.shape[1], width, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(start).Q
+    for _ in range(ITERATIONS):
+        basis = torch.linalg.qr(matrix.T @ (matrix @ basis)).Q
+    turned = torch.linalg.svd(matrix @ basis, full_matrices=False).Vh.T
+    found: Tensor = basis @ turned[:, :count]
+    return found
 
 
 def content_neighbours(dataset: Dataset) -> Scorer:
@@ -87,8 +136,10 @@ def _unit(matrix: Floats) -> Floats:
     return unit
 
 
-UNTRAINED: Final[Mapping[str, Callable[[Dataset], Scorer]]] = {
+# Made of a dataset, and of settings of its own where it has any.
+UNTRAINED: Final[Mapping[str, Callable[..., Scorer]]] = {
     "popularity": popularity,
     "linear-filter": linear_filter,
+    "gf-cf": gf_cf,
     "content-knn": content_neighbours,
 }

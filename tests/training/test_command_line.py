@@ -54,7 +54,7 @@ def test_a_fitted_bundle_is_named_last_and_evaluates_to_its_own_figures(
     assert judged.returncode == 0, told
     manifest = read_bundle(tmp_path / bundle_id).manifest
     assert json.loads(out) == manifest.metrics
-    assert set(manifest.metrics) == {*GROUPS, "coverage@20"}
+    assert set(manifest.metrics) == {*GROUPS, "coverage@20", "popularity@20"}
     assert manifest.training["seed"] == 3
 
 
@@ -152,7 +152,7 @@ def test_a_comparison_writes_its_runs_and_a_table(dataset: Path, tmp_path: Path)
     assert [(run["model"], run["seed"]) for run in runs] == [
         ("popularity", 0), ("bpr-mf", 0), ("bpr-mf", 1), ("metammf-mf", 0), ("metammf-mf", 1),
     ]  # fmt: skip
-    assert set(runs[0]["test"]) == {*GROUPS, "coverage@20"}
+    assert set(runs[0]["test"]) == {*GROUPS, "coverage@20", "popularity@20"}
     table = (tmp_path / "table.md").read_text()
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == [
         "popularity", "bpr-mf", "metammf-mf",

@@ -92,6 +92,10 @@ def reckoned(case: Case, split: Split) -> dict[str, Any]:
     report["cold_among_cold"] = _group(cold_lists, groups["cold"])
     shown = {video for best in lists.values() for video in best}
     report["coverage@20"] = len(shown) / len(case.videos)
+    met = [sum(v == video for _, v in case.train) for video in range(len(case.videos))]
+    everything = [met[video] for best in lists.values() for video in best]
+    told = bool(everything) and sum(met) > 0
+    report["popularity@20"] = float(np.mean(everything) / np.mean(met)) if told else 0.0
     return report
 
 
@@ -105,7 +109,8 @@ def _group(lists: dict[int, list[int]], pairs: set[Pair]) -> dict[str, float]:
             ideal = sum(1 / math.log2(place + 2) for place in range(min(cutoff, len(wanted))))
             row[f"recall@{cutoff}"] = len(hits) / len(wanted)
             row[f"ndcg@{cutoff}"] = sum(1 / math.log2(place + 2) for place in hits) / ideal
-        row["precision@20"] = sum(v in wanted for v in lists[user]) / 20
+            row[f"precision@{cutoff}"] = len(hits) / cutoff
+            row[f"hit@{cutoff}"] = float(bool(hits))
         rows.append(row)
     if not rows:
         return {"users": 0}
@@ -120,7 +125,8 @@ def _group(lists: dict[int, list[int]], pairs: set[Pair]) -> dict[str, float]:
 def test_every_figure_is_that_of_the_definitions(case: Case, split: Split) -> None:
     found, expected = evaluate(case.dataset, split, case.scorer), reckoned(case, split)
     assert found.keys() == expected.keys()
-    assert found["coverage@20"] == pytest.approx(expected["coverage@20"])
+    for name in ("coverage@20", "popularity@20"):
+        assert found[name] == pytest.approx(expected[name])
     for group in ("overall", "warm", "cold", "cold_among_cold"):
         assert found[group] == pytest.approx(expected[group]), group
 
@@ -190,6 +196,7 @@ def test_a_split_without_interactions_judges_nobody() -> None:
         "cold": {"users": 0},
         "cold_among_cold": {"users": 0},
         "coverage@20": 0.0,
+        "popularity@20": 0.0,
     }
 
 
