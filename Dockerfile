@@ -2,37 +2,44 @@
 #   docker build .                                the service
 #   docker build --target trainer .               the trainer
 #   docker build --build-arg EXTRAS=gpu .         with faiss-gpu in place of faiss-cpu
-# On x86-64 the plain torch wheel carries CUDA and makes an image of 5.6 GB. With an index that has the
-# CPU wheel of the pinned release it is 1.6 GB: --build-arg PIP_EXTRA_INDEX_URL=… (pip prefers +cpu).
+# On x86-64 the plain torch wheel carries CUDA, which is most of the image. An index that has the CPU wheel
+# of the pinned release makes it small: --build-arg PIP_EXTRA_INDEX_URL=… (pip prefers +cpu).
 ARG PYTHON=3.11
 
-FROM python:${PYTHON}-slim AS build
+# What is to be installed, by program. Apart from the rest, so that only another wish installs again, not
+# every change of pyproject.toml.
+FROM python:${PYTHON}-slim AS wanted
 ARG EXTRAS=cpu
-ARG PIP_EXTRA_INDEX_URL=
-RUN python -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-WORKDIR /src
-# The largest wheel first and pinned: it stays in the layer cache while the rest changes.
-COPY constraints.txt ./
-RUN pip install -c constraints.txt torch numpy
-COPY pyproject.toml README.md ./
-COPY models ./models
-COPY eventlog ./eventlog
-COPY training ./training
-COPY service ./service
-RUN pip install -c constraints.txt ".[${EXTRAS}]"
+COPY pyproject.toml /
+RUN python -c "import tomllib; \
+    project = tomllib.load(open('/pyproject.toml', 'rb'))['project']; \
+    extras = project['optional-dependencies']; \
+    open('/both.txt', 'w').write('\n'.join(project['dependencies'] + extras['${EXTRAS}'])); \
+    open('/trainer.txt', 'w').write('\n'.join(extras['training']))"
 
-FROM python:${PYTHON}-slim AS runtime
+# Layers by how seldom they change: torch, the other libraries, what is ours.
+FROM python:${PYTHON}-slim AS libraries
+ARG PIP_EXTRA_INDEX_URL=
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 # A number, not a name: Kubernetes can only verify runAsNonRoot of a number.
 RUN groupadd --gid 10001 reco \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp reco \
-    && install -d -o 10001 -g 10001 /bundles /events /data /nights /metrics /secrets
-COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+    && install -d -o 10001 -g 10001 /bundles /events /data /nights /metrics /secrets /keys
 WORKDIR /app
-USER 10001:10001
+COPY constraints.txt ./
+RUN pip install -c constraints.txt torch numpy
+COPY --from=wanted /both.txt ./
+RUN pip install -c constraints.txt -r both.txt
+ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
-FROM runtime AS trainer
+FROM libraries AS trainer
+COPY --from=wanted /trainer.txt ./
+RUN pip install -c constraints.txt -r trainer.txt
+COPY models ./models
+COPY eventlog ./eventlog
+COPY training ./training
+RUN python -m compileall -q .
+USER 10001:10001
 ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="metammf-trainer" \
@@ -42,7 +49,12 @@ LABEL org.opencontainers.image.title="metammf-trainer" \
 ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]
 
-FROM runtime AS server
+FROM libraries AS server
+COPY models ./models
+COPY eventlog ./eventlog
+COPY service ./service
+RUN python -m compileall -q .
+USER 10001:10001
 ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="metammf-server" \

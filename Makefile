@@ -25,7 +25,7 @@ install: .venv/installed ## Create .venv with everything in it
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# torch first and pinned: a looser wish may fetch gigabytes of CUDA libraries.
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch numpy
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,training,dev]'
 	@touch $@
 
 serve: install ## Train once (sample data, or DATA=path), then serve on 127.0.0.1:8000 (PORT=…)
@@ -37,13 +37,14 @@ serve: install ## Train once (sample data, or DATA=path), then serve on 127.0.0.
 test: install ## Run all tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest
 
-check: install ## Lint, types, import contracts, dependencies, YAML
+check: install ## Lint, types, import contracts, dependencies, YAML, Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/yamllint --strict .
+	@if test -x $(BIN)/hadolint; then $(BIN)/hadolint Dockerfile; else echo 'no hadolint for this machine: Dockerfile not checked'; fi
 
 deploy-test: install ## Manifests, alerts and dashboards, the last two by a real Prometheus
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/deploy

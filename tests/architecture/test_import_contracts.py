@@ -19,6 +19,7 @@ REDIS = "only eventlog.redis speaks to Redis"
 LOG = "the event log knows nothing of networks or arrays"
 HTTP = "only service.api speaks HTTP"
 CLIENT = "the client knows nothing of ours and needs httpx alone"
+LIBRARIES = "what a server imports needs none of training's libraries"
 TORCH = "only service.catalog.fusing runs the fusion network"
 PLANTED = [
     ("service/settings.py", "import training.loop", ROOMS_APART),
@@ -36,6 +37,7 @@ PLANTED = [
     ("training/export.py", "import redis", REDIS),
     ("service/catalog/view.py", "import fastapi", HTTP),
     ("service/recommend/recommender.py", "import torch", TORCH),
+    ("models/bundle/writer.py", "import pyarrow", LIBRARIES),
 ]
 
 

@@ -1,12 +1,16 @@
 """The Dockerfile and the program agree: settings, ports, probes, users."""
 
 import json
-import tomllib
+import os
+import re
+import sys
+from pathlib import Path
 
 import pytest
 
 from service.app import create_app
 from service.settings import Settings
+from tests.support.commands import run
 from tests.support.deployment import (
     ROOT,
     dockerfile_stages,
@@ -80,17 +84,29 @@ def test_copies_come_from_stages_that_exist(stage: str) -> None:
             assert rest.split()[0].removeprefix("--from=") in dockerfile_stages()
 
 
-def test_torch_is_installed_by_the_pin() -> None:
-    pins = (ROOT / "constraints.txt").read_text("utf-8")
-    assert "torch==" in pins
-    runs = [rest for name, rest in dockerfile_stages()["build"].instructions if name == "RUN"]
-    installs = [run for run in runs if "pip install" in run]
-    assert len(installs) == 2
-    assert all("-c constraints.txt" in run for run in installs)
+@pytest.mark.parametrize("stage", PROGRAMS)
+def test_torch_comes_first_and_by_the_pin_and_what_is_ours_last(stage: str) -> None:
+    assert "torch==" in (ROOT / "constraints.txt").read_text("utf-8")
+    layers = [layer for found in reversed(lineage(stage)) for layer in found.instructions]
+    installs = [place for place, (_, rest) in enumerate(layers) if rest.startswith("pip install")]
+    assert "torch" in layers[installs[0]][1]
+    assert all("-c constraints.txt" in layers[place][1] for place in installs)
+    copied = {rest.split()[0]: place for place, (name, rest) in enumerate(layers) if name == "COPY"}
+    assert copied[PROGRAMS[stage]] > installs[-1]
+    assert copied["models"] > installs[-1]
+    assert ({*PROGRAMS.values()} - {PROGRAMS[stage]}).isdisjoint(copied)
 
 
-@pytest.mark.parametrize("extras", ["cpu", "gpu"])
-def test_the_extras_that_can_be_chosen_exist(extras: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert extras in project["optional-dependencies"]
-    assert ("ARG", "EXTRAS=cpu") in dockerfile_stages()["build"].instructions
+@pytest.mark.parametrize(("extras", "faiss"), [("cpu", "faiss-cpu"), ("gpu", "faiss-gpu")])
+def test_what_is_wanted_is_what_the_project_says(tmp_path: Path, extras: str, faiss: str) -> None:
+    (script,) = [rest for name, rest in dockerfile_stages()["wanted"].instructions if name == "RUN"]
+    script = script.replace("/pyproject.toml", str(ROOT / "pyproject.toml"))
+    script = re.sub(r"'/(\w+\.txt)'", rf"'{tmp_path}/\1'", script)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    made = run(["sh", "-euc", script], cwd=tmp_path, env={"PATH": path, "EXTRAS": extras})
+    assert made.returncode == 0, made.stderr
+    both, trainer = ((tmp_path / f"{n}.txt").read_text("utf-8") for n in ("both", "trainer"))
+    assert "fastapi" in both
+    assert faiss in both
+    assert "pyarrow" in trainer
+    assert "pyarrow" not in both
