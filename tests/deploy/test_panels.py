@@ -9,16 +9,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
-from tests.support.asking import asking
 from tests.support.bundles import write_small_bundle
 from tests.support.datasets import two_tastes
 from tests.support.monitoring import MONITORING, RULE_FILES, Asked, boards, loaded, queries, rules
 from tests.support.prometheus import Prometheus, binary
-from tests.support.server import eventually, features, serving
+from tests.support.server import eventually, serving
+from tests.support.traffic import traffic
 from training.checkpoint import EpochReport
 from training.metrics_file import told_in
 
@@ -26,47 +25,6 @@ FIGURES = {"overall": {"recall@20": 0.3, "ndcg@20": 0.2}, "cold": {"recall@20": 
 NAME = re.compile(r"\b(?:reco_|reco:|http_|process_|up\b)[\w:]*")
 SELECTOR = re.compile(r'\b[\w:]+{(?:[^}"]|"[^"]*")*}')
 pytestmark = pytest.mark.e2e
-
-
-def load(client: httpx.Client, number: int) -> None:
-    """Send a little of everything, wrong things too."""
-    for user in range(20):
-        client.get(f"/v1/users/user-{user:05d}/recommendations")
-    client.get("/v1/users/nobody/recommendations?k=5")
-    client.get("/v1/users/newcomer/recommendations?k=500")
-    client.get("/v1/users/user-00000/recommendations?tags_any=none")
-    client.get("/v1/videos/video-00000/similar")
-    client.get("/v1/videos/trending")
-    client.get("/v1/videos/fresh")
-    client.get("/no-such-path")
-    client.put(f"/v1/videos/new-{number}", json={"features": features(number)})
-    client.put("/v1/videos/bad", json={"features": {"visual": [1.0]}})
-    batch = [{"video_id": f"more-{number}-{n}", "features": features(n)} for n in range(3)]
-    client.post("/v1/videos:batch", json={"videos": batch})
-    client.delete(f"/v1/videos/new-{number - 3}")
-    met = [{"user_id": "newcomer", "video_id": f"video-{number % 60:05d}", "kind": "view"}]
-    client.post("/v1/interactions", json={"interactions": met})
-
-
-@contextmanager
-def loading(url: str) -> Iterator[None]:
-    """Send requests in another thread until the block ends."""
-    over = threading.Event()
-
-    def run() -> None:
-        with asking(url) as client:
-            number = 0
-            while not over.wait(0.05):
-                load(client, number)
-                number += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager
@@ -128,7 +86,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         )
         service.wait_for("(Ready)")
         textfile = stack.enter_context(textfiles(folder))
-        stack.enter_context(loading(service.url))
+        stack.enter_context(traffic(service.url))
         address = service.url.removeprefix("http://")
         config = configured(folder, service=address, textfile=textfile)
         prometheus = stack.enter_context(Prometheus(config, folder))

@@ -1,7 +1,7 @@
 """Reads what monitoring/ holds: rules, dashboards. Knows their formats; asks nobody."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,8 @@ from tests.support.deployment import ROOT
 
 MONITORING = ROOT / "monitoring"
 RULE_FILES = [MONITORING / "rules/objectives.yml", MONITORING / "rules/alerts.yml"]
-# What Grafana puts in the place of its variables; a window that suits a scrape a second.
-VARIABLES = {
-    "$__rate_interval": "10s",
-    "$instance": ".*",
-    "$bundle": ".*",
-}
+# What Grafana puts in the place of its variables, but for the window.
+VARIABLES = {"$instance": ".*", "$bundle": ".*"}
 
 
 class Asked(NamedTuple):
@@ -44,18 +40,23 @@ def boards() -> dict[str, Any]:
     return {file.stem: json.loads(file.read_text("utf-8")) for file in files}
 
 
-def queries() -> Iterator[Asked]:
-    """Yield what the panels and annotations ask, variables replaced."""
+def queries(window: str = "10s") -> Iterator[Asked]:
+    """Yield what the panels and annotations ask, variables replaced.
+
+    Args:
+        window: what rates are taken over; ten seconds suit a scrape a second.
+    """
+    variables = {**VARIABLES, "$__rate_interval": window}
     for name, board in boards().items():
         for panel in board["panels"]:
             for target in panel.get("targets", ()):
-                yield Asked(name, panel["title"], _replaced(target["expr"]))
+                yield Asked(name, panel["title"], _replaced(target["expr"], variables))
         for annotation in board["annotations"]["list"]:
-            yield Asked(name, annotation["name"], _replaced(annotation["expr"]))
+            yield Asked(name, annotation["name"], _replaced(annotation["expr"], variables))
 
 
-def _replaced(expr: str) -> str:
-    for name, value in VARIABLES.items():
+def _replaced(expr: str, variables: Mapping[str, str]) -> str:
+    for name, value in variables.items():
         expr = expr.replace(name, value)
     assert "$" not in expr, expr
     return expr
