@@ -17,7 +17,8 @@ from models.bundle.shelf import remove_old
 from models.modality import MODALITIES
 from training.build import FUSING
 from training.checkpoint import RunFolder
-from training.compare import SHOWN, compare, difference_lines, summarise, table_cells, write_results
+from training.compare.protocol import Plan, compare
+from training.compare.systems import DEFAULTS, STANDARD, grids_of
 from training.config import configure, read_grid, read_settings
 from training.data.dataset import SEEN, SPLITS, Dataset
 from training.data.folder import (
@@ -50,8 +51,11 @@ from training.judge import judge
 from training.loop import fit
 from training.metrics_file import told_in
 from training.progress import epochs_shown, figure_shown
+from training.report.comparison import PAGE as COMPARISON_PAGE
+from training.report.comparison import short_table, write_comparison
 from training.report.page import Outcome, write_report
 from training.team import joined
+from training.untrained import UNTRAINED
 
 COLUMNS: Final = ("user_column", "video_column", "time_column", "split_column")
 # One reader may go by several names: people look for the one they know.
@@ -265,45 +269,53 @@ def evaluate_(
 @app.command("compare")
 def compare_(
     dataset: Annotated[Path, typer.Argument(help="A dataset folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for runs.json and table.md.")],
-    models: Annotated[str, typer.Option(help="Comma-separated.")] = "popularity,bpr-mf,metammf-mf",
+    out: Annotated[
+        Path, typer.Option(help="Folder for runs and report; the same command goes on.")
+    ] = Path("comparison"),
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(STANDARD),
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     config: Config = None,
     set_: Set = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(help="key=[a, b]: each model takes what is best on validation; may repeat."),
+        typer.Option(help="key=[a, b] for all that are trained, in place of their own; repeats."),
+    ] = None,
+    defaults: Annotated[bool, typer.Option(help="No grid: every system as it is.")] = False,  # noqa: FBT002 - a flag
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Report what there is after this.")
     ] = None,
 ) -> None:
-    """Fit several systems with several seeds and judge them side by side on test.
+    """Fit several systems with several seeds and write a report of how they compare on test.
 
-    The last one is set against each of the others, with a paired bootstrap interval of 95 %.
+    Each takes what is best on validation from a small grid (training.compare.systems). What was
+    finished is not run again; what was cut off goes on.
     """
-    with _errors_told():
-        settings = read_settings(config, set_ or [])
-        numbers = _numbers(seeds)
+    with _errors_told(f"the same command goes on from {out}"):
+        common = DEFAULTS if defaults else read_grid(grid) if grid else None
+        grids = grids_of([name.strip() for name in models.split(",")], common)
+        plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
+        for model in plan.grids:
+            if model not in UNTRAINED:
+                configure({**plan.settings, "model": model})
         data = read_dataset(dataset)
-        runs = compare(
+        _describe(data, dataset)
+        found = compare(
             data,
-            [name.strip() for name in models.split(",")],
-            numbers,
-            settings,
-            grid=read_grid(grid or []),
-            report=lambda model, seed, epoch: (
-                console.print(
-                    f"{model} seed {seed}: epoch {epoch.epoch}, best {figure_shown(epoch.best)}"
-                )
-                if epoch.epoch % 50 == 0
-                else None
-            ),
+            plan,
+            out,
+            watch=lambda title: epochs_shown(console, title),
+            max_seconds=None if max_minutes is None else 60 * max_minutes,
         )
-        write_results(runs, out)
-        table = Table("model", "seeds", *SHOWN, "seconds", title=data.name)
-        for row in summarise(runs):
-            table.add_row(*table_cells(row))
-        Console().print(table)
-        for line in difference_lines(runs):
-            typer.echo(line)
+        if not found.chosen:
+            raise TrainingError("there was no time for a single run; the same command goes on")
+        shown = short_table(write_comparison(out, data, found))
+        printed = Table(*shown.head, title=data.name)
+        for row in shown.rows:
+            printed.add_row(*row)
+        Console().print(printed)
+        for missing in found.missing:
+            console.print(f"not run: {missing}", soft_wrap=True, markup=False)
+        console.print(f"report: {out / COMPARISON_PAGE}", soft_wrap=True, markup=False)
 
 
 def _numbers(text: str) -> list[int]:

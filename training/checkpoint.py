@@ -101,7 +101,7 @@ class RunFolder:
         request = {
             "format_version": FORMAT_VERSION,
             "dataset": dataset.name,
-            "fingerprint": _fingerprint(dataset),
+            "fingerprint": fingerprint(dataset),
             "seed": seed,
             "config": msgspec.to_builtins(config),
         }
@@ -172,7 +172,7 @@ class RunFolder:
         self._logged = len(epochs)
 
 
-def _fingerprint(dataset: Dataset) -> str:
+def fingerprint(dataset: Dataset) -> str:
     """Return a digest of all that training reads of `dataset`."""
     counts = [len(dataset.interactions(split)) for split in SPLITS]
     shape = [dataset.users, dataset.videos, counts, list(dataset.feature_dims.items())]

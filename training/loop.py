@@ -27,11 +27,15 @@ FIGURES: Final = ("recall@20", "ndcg@20")
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The vectors of the best epoch and what led there. `fusion` is None for a baseline."""
+    """The vectors of the best epoch, its network, and what led there.
+
+    `fusion` is None for a baseline.
+    """
 
     users: Floats
     videos: Floats
     fusion: MetaFusion | None
+    network: Any
     epochs: list[EpochReport] = field(default_factory=list)
 
     @property
@@ -81,7 +85,7 @@ def fit(
         trainer.load(progress.kept)
         users, videos = trainer.vectors()
     fusion = network.fusion.to("cpu") if isinstance(network, MetaMMF) else None
-    return Fitted(users, videos, fusion, progress.epochs)
+    return Fitted(users, videos, fusion, network, progress.epochs)
 
 
 def best_of(epochs: list[EpochReport]) -> EpochReport:

@@ -145,17 +145,42 @@ def test_an_import_that_breaks_the_format_writes_nothing(source: Path, tmp_path:
     assert [entry.name for entry in tmp_path.iterdir()] == ["source"]
 
 
-def test_a_comparison_writes_its_runs_and_a_table(dataset: Path, tmp_path: Path) -> None:
-    result = call("compare", dataset, "--out", tmp_path, "--seeds", "0,1", *QUICK)
-    assert result.exit_code == 0, result.output
-    runs = json.loads((tmp_path / "runs.json").read_text())
-    assert [(run["model"], run["seed"]) for run in runs] == [
-        ("popularity", 0), ("bpr-mf", 0), ("bpr-mf", 1), ("metammf-mf", 0), ("metammf-mf", 1),
+def test_a_comparison_writes_its_report_and_shows_a_table(dataset: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = [
+        "compare", dataset, "--out", tmp_path, "--models", "popularity,bpr-mf", "--seeds", "0,1",
+        "--defaults", *QUICK,
     ]  # fmt: skip
-    assert set(runs[0]["test"]) == {*GROUPS, "coverage@20", "popularity@20"}
-    table = (tmp_path / "table.md").read_text()
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == [
-        "popularity", "bpr-mf", "metammf-mf",
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "results.json").read_text())
+    assert [(run["model"], run["seed"]) for run in told["runs"]] == [
+        ("popularity", 0), ("bpr-mf", 0), ("bpr-mf", 1),
+    ]  # fmt: skip
+    assert set(told["runs"][0]["test"]) == {*GROUPS, "coverage@20", "popularity@20"}
+    for system in told["systems"]:
+        shown = f"{system['figures']['overall']['recall@20']['mean']:.4f}"
+        assert f"{system['model']}" in result.stdout
+        assert shown in result.stdout
+    assert "bpr-mf, seed 1: epoch 1/2" in result.stderr
+    again = call(*command, "--max-minutes", "0")
+    assert again.stdout == result.stdout
+    assert "epoch 1/2" not in again.stderr
+
+
+def test_a_comparison_without_time_says_so(dataset: Path, tmp_path: Path) -> None:
+    told = refused("compare", dataset, "--out", tmp_path, "--max-minutes", "0", *QUICK)
+    assert "no time for a single run" in told
+
+
+def test_a_comparison_takes_a_grid_for_all_that_are_trained(dataset: Path, tmp_path: Path) -> None:
+    result = call(
+        "compare", dataset, "--out", tmp_path, "--models", "popularity,bpr-mf", "--seeds", "0",
+        "--grid", "learning_rate=[0.1, 0.2]", *QUICK,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "results.json").read_text())
+    assert [run["change"] for run in told["runs"][1:]] == [
+        {"learning_rate": 0.1}, {"learning_rate": 0.2},
     ]  # fmt: skip
 
 

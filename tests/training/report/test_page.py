@@ -3,7 +3,6 @@
 import re
 import struct
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.support.datasets import dataset_of, interactions
 from tests.support.fitting import SEED, sample, small
+from tests.support.reading import Reader
 from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
@@ -20,44 +20,9 @@ from training.loop import fit
 from training.report.figures import MOST_POINTS, SERIES
 from training.report.page import CURVES, PAGE, Outcome, write_report
 
-VOID = {"meta"}
 KINDS = (
     "What the first layer makes", "The signal that steers", "The mean loss", "Recall@20 on",
 )  # fmt: skip
-
-
-class Reader(HTMLParser):
-    """Reads a page and knows whether every element is closed where it should be."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def count(self, tag: str) -> int:
-        return sum(found == tag for found, _ in self.elements)
 
 
 def outcome_of(data: Dataset, config: FitConfig) -> Outcome:

@@ -1,0 +1,105 @@
+"""Makes one run: fits, judges, and measures what it took. Knows the loop and the evaluator."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import torch
+
+from models.recommender import Rehearsing
+from training.checkpoint import EpochReport, RunFolder
+from training.compare.memory import forget_peak, peak_mib
+from training.compare.runs import Kept, Request, Run
+from training.config import configure
+from training.data.dataset import Dataset
+from training.evaluate import Scorer, evaluate, figures_by_user, inner_products, rank
+from training.loop import fit
+from training.untrained import UNTRAINED
+
+ARRIVALS_TIMED: Final = 20
+MILLISECONDS: Final = 1000.0
+
+
+def made(
+    dataset: Dataset, request: Request, folder: Path, report: Callable[[EpochReport], None]
+) -> Kept:
+    """Run `request` on `dataset`, going on from what `folder` holds; it is removed at the end.
+
+    Raises:
+        InvalidConfig: the settings do not fit the model.
+    """
+    forget_peak()
+    if request.model in UNTRAINED:
+        started = time.monotonic()
+        scorer = UNTRAINED[request.model](dataset, **request.change)
+        seconds = time.monotonic() - started
+        return _judged(dataset, request, scorer, seconds=seconds)
+    config = configure(request.settings)
+    run = RunFolder(folder, dataset, config, seed=request.seed)
+    fitted = fit(dataset, config, seed=request.seed, run=run, report=report)
+    kept = _judged(
+        dataset,
+        request,
+        inner_products(fitted.users, fitted.videos),
+        seconds=fitted.epochs[-1].seconds,
+        epochs=len(fitted.epochs),
+        best_epoch=fitted.best.epoch,
+        arrival_ms=arrival_ms(fitted.network),
+    )
+    shutil.rmtree(folder)
+    return kept
+
+
+@torch.no_grad()
+def arrival_ms(network: Any) -> float | None:
+    """Return how many milliseconds the vector of one arrival takes by `network`, in the median.
+
+    One that has no other way has to make the vectors of all. None without features: ids say nothing
+    of an arrival.
+    """
+    if isinstance(network, Rehearsing):
+        one = torch.zeros(1, dtype=torch.int64)
+        return _median_ms(lambda: network.arrivals(one), ARRIVALS_TIMED)
+    if not list(network.feature_parameters()):
+        return None
+    return _median_ms(network.all_vectors, 3)
+
+
+def _median_ms(work: Callable[[], object], times: int) -> float:
+    work()
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return MILLISECONDS * median(taken)
+
+
+def _judged(
+    dataset: Dataset,
+    request: Request,
+    scorer: Scorer,
+    *,
+    seconds: float,
+    epochs: int = 0,
+    best_epoch: int = 0,
+    arrival_ms: float | None = None,
+) -> Kept:
+    peak = peak_mib()
+    ranking = rank(dataset, "test", scorer)
+    run = Run(
+        model=request.model,
+        seed=request.seed,
+        change=request.change,
+        epochs=epochs,
+        best_epoch=best_epoch,
+        seconds=seconds,
+        peak_mib=peak,
+        arrival_ms=arrival_ms,
+        val=evaluate(dataset, "val", scorer),
+        test=evaluate(dataset, "test", scorer, ranking),
+    )
+    return Kept(run, figures_by_user(dataset, "test", ranking))

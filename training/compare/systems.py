@@ -1,0 +1,55 @@
+"""Which systems can be compared, and from what each may choose on validation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from training.build import BUILDERS
+from training.errors import InvalidConfig
+from training.untrained import UNTRAINED
+
+# What a setting is changed to, by its name.
+Change = Mapping[str, Any]
+Grid = Sequence[Change]
+
+KNOWN: Final = (*UNTRAINED, *BUILDERS)
+# What is compared unless other systems are named, in the order of the report.
+STANDARD: Final = (
+    "popularity", "content-knn", "gf-cf", "bpr-mf", "vbpr", "lightgcn", "graphsage", "gat", "ngcf",
+    "mmgcn", "grcn", "lattice", "invrl", "clcrec", "dropoutnet", "metammf-mf", "metammf-gcn",
+)  # fmt: skip
+
+
+def _each(name: str, *values: float) -> Grid:
+    return [{name: value} for value in values]
+
+
+PULLS: Final = _each("regularisation", 1e-3, 1e-2, 3e-2)
+PULLS_ALONG: Final = _each("regularisation", 1e-4, 1e-3, 1e-2)
+TEMPERATURES: Final = _each("temperature", 0.15, 0.2, 0.3)
+# Three settings for each system that has any: of what decides most on how far it gets. All others
+# are the system's own defaults.
+GRIDS: Final[Mapping[str, Grid]] = {
+    "gf-cf": [{"vectors": 32}, {"vectors": 128}, {"vectors": 256, "weight": 1.0}],
+    **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet", "clcrec"), PULLS),
+    **dict.fromkeys(
+        ("lightgcn", "graphsage", "gat", "ngcf", "mmgcn", "grcn", "lattice"), PULLS_ALONG
+    ),
+    **dict.fromkeys(("cosine-mf", "metammf-mf", "metammf-lightgcn", "metammf-gcn"), TEMPERATURES),
+}
+DEFAULTS: Final[Grid] = ({},)
+
+
+def grids_of(models: Sequence[str], common: Grid | None) -> dict[str, Grid]:
+    """Return the grid of each of `models`: the declared one, or `common` for all that are trained.
+
+    Raises:
+        InvalidConfig: a model is unknown, or named twice.
+    """
+    unknown = [model for model in models if model not in KNOWN]
+    if unknown:
+        raise InvalidConfig(f"unknown model {unknown[0]!r}, expected some of {', '.join(KNOWN)}")
+    if len(set(models)) < len(models):
+        raise InvalidConfig("a model is named twice")
+    if common is None:
+        return {model: GRIDS.get(model, DEFAULTS) for model in models}
+    return {model: DEFAULTS if model in UNTRAINED else common for model in models}
