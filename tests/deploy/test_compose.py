@@ -1,6 +1,10 @@
 """docker-compose.yml and the program agree, and nothing in it is open that need not be."""
 
+import os
+import re
 import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,8 +53,9 @@ def test_a_container_has_no_more_rights_than_it_needs(service: str) -> None:
 def test_every_volume_is_declared_and_every_declared_one_is_used() -> None:
     used = {source for name in SERVICES for source, _ in mounts(name).values()}
     used = {source for source in used if not source.startswith("./")}
-    used.remove("${DATA?data}")
-    assert used | {"data"} == set(compose()["volumes"])
+    chosen = {source for source in used if source.startswith("$")}
+    assert chosen == {"${DATA?data}", "${KEYS?keys}"}
+    assert (used - chosen) | {"data", "keys"} == set(compose()["volumes"])
 
 
 def test_the_server_reads_the_bundles_that_the_trainer_writes() -> None:
@@ -75,6 +80,29 @@ def test_no_password_is_written_down_and_all_who_need_it_read_it_from_one_volume
     assert readers == {"password", "redis", "server", "nightly"}
     writable = {n for n in readers if not mounts(n)["/secrets"][1]}
     assert writable == {"password"}
+
+
+def test_keys_are_in_a_folder_that_only_their_own_command_writes() -> None:
+    folder = {name: mounts(name)["/keys"][1] for name in SERVICES if "/keys" in mounts(name)}
+    assert folder == {"server": True, "keys": False}
+    assert SERVICES["keys"]["profiles"] == ["keys"]
+    assert SERVICES["keys"]["environment"] == {"RECO_API_KEYS": "/keys/keys.json"}
+    said = SERVICES["server"]["command"][0]
+    assert 'if [ -n "${KEYS:-}" ]; then export RECO_API_KEYS=/keys/keys.json; fi' in said
+
+
+def test_a_server_that_is_told_to_want_keys_never_goes_without(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/event-log").write_text(f"sqlite:///{tmp_path}/events.db")
+    said = SERVICES["server"]["command"][0].replace("$$", "$").replace("serve", "doctor")
+    said = re.sub(r"/(keys|secrets)/", rf"{tmp_path}/\1/", said)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    told = {}
+    for keys in ("", "keys"):
+        env = {"PATH": path, "KEYS": keys, "RECO_HOST": "0.0.0.0"}  # noqa: S104 - as the image has it
+        told[keys] = run(["sh", "-euc", said], cwd=ROOT, env=env).stdout
+    assert "keys.json" not in told[""]
+    assert f"{tmp_path}/keys/keys.json: No such file" in told["keys"]
 
 
 def test_each_waits_for_what_it_needs() -> None:

@@ -1,63 +1,24 @@
 """docker-compose.yml, brought up: two replicas, and nothing lost whoever is restarted."""
 
-import threading
+import math
+import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from tests.support.containers import Project, built, state, told
+from tests.support.door import Door
+from tests.support.monitoring import queries
 from tests.support.redis import free_port
-from tests.support.server import eventually, features
+from tests.support.server import eventually
+from tests.support.traffic import traffic
 
 UP_SECONDS = 300
-CLIENTS = 4
-USERS = 20
+# Four scrapes of what prometheus.yml asks for.
+WINDOW = "40s"
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.timeout(900)]
-
-
-class Door:
-    """What the balancer of a project says, and how many requests have failed."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.answered = 0
-        self.failed: list[str] = []
-
-    def lists(self, user: int) -> str:
-        """Return where the list of a user of the sample is."""
-        return f"{self.url}/v1/users/user-{user:05d}/recommendations"
-
-    @contextmanager
-    def asked(self) -> Iterator[None]:
-        """Have clients that keep their connections ask for lists until the block ends."""
-        ended, lock = threading.Event(), threading.Lock()
-
-        def ask(number: int) -> None:
-            with httpx.Client(timeout=10) as client:
-                while not ended.is_set():
-                    try:
-                        answer = client.get(self.lists(number % USERS))
-                        fault = "" if answer.status_code == 200 else f"{answer.status_code}"
-                    except httpx.HTTPError as error:
-                        fault = repr(error)
-                    with lock:
-                        self.answered += 1
-                        self.failed += [fault] if fault else []
-                    number += 1
-                    time.sleep(0.01)
-
-        clients = [threading.Thread(target=ask, args=(place,)) for place in range(CLIENTS)]
-        for one in clients:
-            one.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            for one in clients:
-                one.join()
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +34,19 @@ def project(ports: dict[str, str]) -> Iterator[Project]:
         built(target)
     project = Project("metammf-compose-test", ports)
     try:
-        project.compose("up", "--detach", "--wait", "--no-build", seconds=UP_SECONDS)
+        up(project)
         yield project
     finally:
-        project.compose("down", "--volumes", "--timeout", "20")
+        project.compose("--profile", "keys", "down", "--volumes", "--timeout", "20")
 
 
 @pytest.fixture
 def door(ports: dict[str, str]) -> Door:
     return Door(int(ports["PORT"]))
+
+
+def up(project: Project) -> None:
+    project.compose("up", "--detach", "--wait", "--no-build", seconds=UP_SECONDS)
 
 
 def healthy(container: str) -> bool:
@@ -90,27 +55,19 @@ def healthy(container: str) -> bool:
     return bool(found["Running"]) and found["Health"]["Status"] == "healthy"
 
 
-def series(ports: dict[str, str], query: str) -> list[float]:
+def samples(ports: dict[str, str], query: str) -> list[float]:
     """Return the values that Prometheus finds."""
     url = f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}/api/v1/query"
-    found = httpx.get(url, params={"query": query}).json()["data"]["result"]
-    return [float(one["value"][1]) for one in found]
-
-
-def put(door: Door, video_id: str) -> str:
-    """Send a video through the balancer and return its position in the log."""
-    body = {"features": features(7)}
-    answer = httpx.put(f"{door.url}/v1/videos/{video_id}", json=body, timeout=20)
-    assert answer.status_code == 201, answer.text
-    position: str = answer.json()["position"]
-    return position
+    reply = httpx.get(url, params={"query": query}).json()
+    assert reply["status"] == "success", reply
+    return [float(one["value"][1]) for one in reply["data"]["result"]]
 
 
 def test_two_replicas_answer_and_what_one_is_sent_both_know(project: Project, door: Door) -> None:
     replicas = project.containers("server")
     assert len(replicas) == 2
     assert httpx.get(door.lists(0)).status_code == 200
-    position = put(door, "new")
+    position = door.put("new")
     ask = (
         "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8000); "
         f"c.request('GET', '/v1/videos/new?min_position={position}'); "
@@ -120,12 +77,41 @@ def test_two_replicas_answer_and_what_one_is_sent_both_know(project: Project, do
         assert told("exec", replica, "python", "-c", ask).strip() == "200"
 
 
+def test_the_balancer_hands_on_what_a_request_is_called(project: Project, door: Door) -> None:
+    assert project.containers("balancer")
+    answer = httpx.get(door.lists(0), headers={"x-request-id": "mine"})
+    assert answer.headers["x-request-id"] == "mine"
+    assert httpx.get(door.lists(0)).headers["x-request-id"]
+
+
 def test_prometheus_sees_every_replica_and_how_training_went(
     project: Project, ports: dict[str, str]
 ) -> None:
     assert project.containers("prometheus")
-    eventually(lambda: series(ports, 'up{job="recommender"}') == [1, 1], within=60)
-    eventually(lambda: series(ports, "reco_training_succeeded") == [1], within=60)
+    eventually(lambda: samples(ports, 'up{job="recommender"}') == [1, 1], within=60)
+    eventually(lambda: samples(ports, "reco_training_succeeded") == [1], within=60)
+
+
+def test_every_panel_has_data_of_both_replicas(
+    project: Project, ports: dict[str, str], door: Door
+) -> None:
+    assert project.containers("prometheus")
+    waiting = {asked.expr: asked for asked in queries(WINDOW)}
+    with traffic(door.url):
+
+        def answered() -> bool:
+            for expr in list(waiting):
+                if any(math.isfinite(value) for value in samples(ports, expr)):
+                    del waiting[expr]
+            time.sleep(1)
+            return not waiting
+
+        until = time.monotonic() + 120
+        while not answered() and time.monotonic() < until:
+            pass
+    assert list(waiting.values()) == []
+    lists = 'http_requests_total{route="/v1/users/{user_id}/recommendations"}'
+    assert len(samples(ports, f"sum by (instance) ({lists})")) == 2
 
 
 def test_the_log_keeps_strangers_out_and_forgets_nothing(project: Project) -> None:
@@ -137,30 +123,46 @@ def test_the_log_keeps_strangers_out_and_forgets_nothing(project: Project) -> No
 
 
 def test_a_rolling_restart_fails_no_request(project: Project, door: Door) -> None:
-    with door.asked():
+    with door.asked(writing=True):
         for replica in project.containers("server"):
             told("restart", "--time", "20", replica, seconds=60)
             eventually(lambda one=replica: healthy(one), within=60)  # type: ignore[misc] # bound now
             time.sleep(3)  # the balancer has looked again
-    assert door.answered > 500
     assert door.failed == []
+    assert door.answered > 500
+    assert len(door.written) > 50
+    assert [one for one in door.written if not door.knows(one)] == []
 
 
 def test_a_replica_that_dies_fails_no_reader(project: Project, door: Door) -> None:
     first, _ = project.containers("server")
-    with door.asked():
+    with door.asked(writing=False):
         time.sleep(1)
         told("kill", first)
         time.sleep(5)
-    assert door.answered > 200
     assert door.failed == []
+    assert door.answered > 200
     told("start", first)
     eventually(lambda: healthy(first), within=60)
 
 
 def test_down_and_up_loses_nothing(project: Project, door: Door) -> None:
-    put(door, "kept")
+    door.put("kept")
     project.compose("down", "--timeout", "20")
-    project.compose("up", "--detach", "--wait", "--no-build", seconds=UP_SECONDS)
-    answer = httpx.get(f"{door.url}/v1/videos/kept")
-    assert answer.status_code == 200, answer.text
+    up(project)
+    assert door.knows("kept")
+
+
+def test_with_keys_nobody_is_answered_without_one(
+    project: Project, ports: dict[str, str], door: Door
+) -> None:
+    printed = project.compose("run", "--rm", "keys", "create", "feed", "--scope", "read")
+    (token,) = re.findall(r"reco_\S+", printed)
+    guarded = Project(project.name, {**ports, "KEYS": "keys"})
+    up(guarded)
+    assert httpx.get(door.lists(0)).status_code == 401
+    headers = {"authorization": f"Bearer {token}"}
+    assert httpx.get(door.lists(0), headers=headers).status_code == 200
+    guarded.compose("run", "--rm", "keys", "revoke", "feed")
+    # Without a restart: the servers look at the folder, not at the file that was there.
+    eventually(lambda: httpx.get(door.lists(0), headers=headers).status_code == 401, within=20)
