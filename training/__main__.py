@@ -15,7 +15,6 @@ from models.bundle.errors import BundleError
 from models.bundle.reader import read_bundle
 from models.bundle.shelf import remove_old
 from models.modality import MODALITIES
-from training.build import FUSING
 from training.checkpoint import RunFolder
 from training.compare.protocol import Plan, compare
 from training.compare.systems import DEFAULTS, STANDARD, grids_of
@@ -43,7 +42,7 @@ from training.data.matrix import constant_columns
 from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
-from training.errors import InvalidConfig, TrainingError
+from training.errors import TrainingError
 from training.evaluate import GROUPS, evaluate, inner_products
 from training.export import export
 from training.indexing import RECALL_TARGET
@@ -54,6 +53,7 @@ from training.progress import epochs_shown, figure_shown
 from training.report.comparison import PAGE as COMPARISON_PAGE
 from training.report.comparison import short_table, write_comparison
 from training.report.page import Outcome, write_report
+from training.servable import servable
 from training.team import joined
 from training.untrained import UNTRAINED
 
@@ -196,13 +196,14 @@ def fit_(
         float, typer.Option(min=0, max=1, help="Recall@20 that the index is tuned to.")
     ] = RECALL_TARGET,
 ) -> None:
-    """Train MetaMMF, write a bundle, make it current, and print its id on the last line."""
+    """Train a system, write a bundle, make it current, and print its id on the last line.
+
+    Systems other than MetaMMF are served as unit vectors, and arrivals by a fusion network that is
+    fitted to these afterwards (docs/adr/0022-any-system-can-be-served.md).
+    """
     kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
     with _errors_told(kept):
         settings = configure(read_settings(config, set_ or []))
-        if settings.model not in FUSING:
-            wanted = ", ".join(FUSING)
-            raise InvalidConfig(f"model {settings.model!r} fuses no features: fit takes {wanted}")
         data = read_dataset(dataset)
         _describe(data, dataset)
         run_folder = None if run is None else RunFolder(run, data, settings, seed=seed)
@@ -211,7 +212,7 @@ def fit_(
         with ExitStack() as until_exported:
             with (
                 joined(choose_device(device)) as team,
-                epochs_shown(console, "fitting MetaMMF") as show,
+                epochs_shown(console, f"fitting {settings.model}") as show,
             ):
                 path = metrics_file if team.leads else None
                 told = until_exported.enter_context(told_in(path, data))
@@ -226,6 +227,7 @@ def fit_(
                 )
             if not team.leads:
                 return
+            fitted = servable(fitted, data, settings, seed=seed)
             metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
             _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
             bundle_id = export(

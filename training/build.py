@@ -46,11 +46,12 @@ def moves_rows(dataset: Dataset, config: FitConfig) -> bool:
     return not whole and dataset.users + dataset.videos > MOST_DENSE
 
 
-def _fusion(dataset: Dataset, config: FitConfig) -> MetaFusion:
+def fusion_of(dataset: Dataset, config: FitConfig, *, output_dim: int | None = None) -> MetaFusion:
+    """Return a fusion network of the sizes of `config`, `output_dim` wide if that is said."""
     return MetaFusion(
         dataset.feature_dims,
         hidden_dims=config.hidden_dims,
-        output_dim=config.vector_dim,
+        output_dim=output_dim or config.vector_dim,
         signal_hidden_dim=config.signal_hidden_dim,
         signal_dim=config.signal_dim,
         rank=config.rank,
@@ -81,7 +82,7 @@ def _light_gcn(dataset: Dataset, config: FitConfig) -> LightGcn:
 def _meta_mmf(dataset: Dataset, config: FitConfig, propagation: Any = None) -> MetaMMF:
     features, present = torch.from_numpy(dataset.joined_features), torch.from_numpy(dataset.present)
     return MetaMMF(
-        _fusion(dataset, config),
+        fusion_of(dataset, config),
         features,
         present,
         users=dataset.users,
@@ -121,7 +122,7 @@ def _bpr_mf(dataset: Dataset, config: FitConfig) -> BprMf:
 
 def _features(dataset: Dataset, config: FitConfig) -> Features:
     joined, present = torch.from_numpy(dataset.joined_features), torch.from_numpy(dataset.present)
-    scaling = _fusion(dataset, config)
+    scaling = fusion_of(dataset, config)
     scaling.learn_scaling(joined, present)
     return Features(scaling.standardise(joined, present), present, scaling.widths)
 
@@ -188,8 +189,6 @@ def _lattice(dataset: Dataset, config: FitConfig) -> Lattice:
 
 # With more users and videos than this a step is faster if it moves only those it touches.
 MOST_DENSE: Final = 100_000
-# These have a fusion network, and can be exported.
-FUSING: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
 BUILDERS: Final[Mapping[str, Callable[[Dataset, FitConfig], Any]]] = {
     "metammf-mf": _meta_mmf,
     "metammf-gcn": _meta_mmf_gcn,

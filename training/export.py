@@ -25,6 +25,9 @@ from training.indexing import RECALL_TARGET, build_index
 from training.loop import Fitted
 
 VIDEOS_AT_ONCE: Final = 1024
+# What a bundle says of how its arrivals are represented.
+TRAINED: Final = "fused by the network that was trained"
+FITTED: Final = "fused by a network that was fitted to the vectors of known videos"
 
 
 def export(
@@ -37,18 +40,18 @@ def export(
     seed: int,
     recall_target: float = RECALL_TARGET,
 ) -> str:
-    """Write the bundle of a fitted MetaMMF under `root`, make it CURRENT, return its id.
+    """Write the bundle of a fitted system under `root`, make it CURRENT, return its id.
 
     What a user has met in train, in validation and outside of all splits is marked as seen; test
     interactions are not, so that the served lists can be judged as `evaluate` judges them. The
     index finds `recall_target` of what exact search does (see `build_index`).
 
     Raises:
-        TrainingError: the fitted model has no fusion network, so arrivals could not be fused, or
-            training diverged.
+        TrainingError: the fitted system has no fusion network, so arrivals could not be fused
+            (`training.servable` gives it one), or training diverged.
     """
     if fitted.fusion is None:
-        raise TrainingError("only a model with a fusion network can be exported")
+        raise TrainingError("only what has a fusion network can be exported")
     if not all(np.isfinite(vectors).all() for vectors in (fitted.users, fitted.videos)):
         raise TrainingError("training diverged: vectors are not finite; lower learning_rate")
     users = with_common_taste(fitted.users, dataset)
@@ -86,6 +89,7 @@ def export(
             "epochs": len(fitted.epochs),
             "best_epoch": fitted.best.epoch,
             "config": msgspec.to_builtins(config),
+            "arrivals": TRAINED if config.model.startswith("metammf") else FITTED,
         },
         metrics=metrics,
         metadata=dataset.metadata,

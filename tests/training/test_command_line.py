@@ -221,9 +221,3 @@ def test_a_place_that_cannot_be_written_to_is_told(dataset: Path, tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     assert "file" in refused("fit", dataset, "--out", tmp_path / "file" / "bundles", *QUICK)
     assert "file" in refused("synth", tmp_path / "file" / "d", "--videos", "60", "--users", "20")
-
-
-def test_fit_refuses_a_model_that_could_not_be_exported(tmp_path: Path) -> None:
-    done = call("fit", tmp_path / "nothing", "--out", tmp_path / "b", "--set", 'model="bpr-mf"')
-    assert done.exit_code == 1
-    assert "model 'bpr-mf' fuses no features: fit takes metammf-mf" in done.output

@@ -45,7 +45,7 @@ ABOUT_COLD: Final = (
 )
 ABOUT_PRICE: Final = (
     "Seconds and memory (the most that was resident) of a run, and how long the vector of one "
-    "arrival takes: a system that has no network for arrivals makes all vectors anew. "
+    "arrival takes: a system that refines vectors along a graph makes all of them anew. "
     "Popularity@20 is how popular recommended videos are in the mean, in terms of the mean video."
 )
 

@@ -1,0 +1,135 @@
+"""Whatever was fitted is served with the lists it had, and finds arrivals by their features."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.bundle.reader import read_bundle
+from service.catalog.fusing import Fuser
+from tests.support.datasets import two_tastes
+from tests.support.training_command import call
+from training.build import BUILDERS
+from training.config import FitConfig, configure
+from training.data.dataset import Floats, Interactions, Mask, Rows
+from training.data.folder_writer import write_dataset
+from training.evaluate import Scorer, inner_products, rank
+from training.export import FITTED, TRAINED, export
+from training.loop import Fitted, fit
+from training.servable import servable, unit_vectors
+
+NOBODY = Interactions(np.empty(0, np.int64), np.empty(0, np.int64))
+SMALL: dict[str, Any] = {
+    "vector_dim": 8, "hidden_dims": [8], "signal_hidden_dim": 8, "signal_dim": 4, "rank": 4,
+    "averaging": 0.9, "batch_size": 128, "learning_rate": 0.02, "max_epochs": 15,
+}  # fmt: skip
+OTHERS = [model for model in BUILDERS if not model.startswith("metammf")]
+
+
+def fitted_to(model: str) -> tuple[Fitted, FitConfig]:
+    config = configure({**SMALL, "model": model})
+    return fit(replace(two_tastes(), val=NOBODY), config, seed=0), config
+
+
+def test_order_survives_when_vectors_take_unit_length() -> None:
+    rng = np.random.default_rng(0)
+    sides = [rng.normal(size=(count, 5)).astype(np.float32) for count in (30, 80, 80)]
+    users, videos, others = unit_vectors(*sides)
+    for vectors in (users, videos, others):
+        assert vectors.shape[1] == 6
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    before = sides[0] @ np.concatenate(sides[1:]).T
+    after = users @ np.concatenate([videos, others]).T
+    lengths = np.linalg.norm(sides[0], axis=1, keepdims=True)
+    longest = np.linalg.norm(np.concatenate(sides[1:]), axis=1).max()
+    np.testing.assert_allclose(after, before / lengths / longest, atol=1e-5)
+
+
+def test_vectors_of_one_length_get_no_further_column() -> None:
+    sides = [np.eye(4, dtype=np.float32)[:count] for count in (2, 3, 3)]
+    for found, given in zip(unit_vectors(*sides), sides, strict=True):
+        np.testing.assert_array_equal(found, given)
+
+
+def test_a_user_or_video_without_any_direction_is_no_hindrance() -> None:
+    zero = np.zeros((2, 3), np.float32)
+    users, videos, _ = unit_vectors(zero, np.eye(3, dtype=np.float32), zero)
+    assert np.isfinite(users).all()
+    assert np.isfinite(videos).all()
+
+
+def test_what_meta_mmf_is_fitted_to_stays_as_it_is() -> None:
+    fitted, config = fitted_to("metammf-mf")
+    assert servable(fitted, two_tastes(), config, seed=0) is fitted
+
+
+def without(scorer: Scorer, hidden: Mask) -> Scorer:
+    """What scores as `scorer` does, and no `hidden` video."""
+
+    def score(rows: Rows) -> Floats:
+        scores = scorer(rows)
+        scores[:, hidden] = -np.inf
+        return scores
+
+    return score
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_any_other_system_keeps_its_lists_and_finds_arrivals_by_their_features(
+    model: str, tmp_path: Path
+) -> None:
+    data = two_tastes()
+    fitted, config = fitted_to(model)
+    served = servable(fitted, data, config, seed=0)
+    warm = replace(data, test=data.val)
+    lists = []
+    for one in (fitted, served):
+        scorer = without(inner_products(one.users, one.videos), data.cold)
+        lists.append(rank(warm, "test", scorer).lists)
+    # A score in float32 may change places with one that equals it but for rounding.
+    assert (lists[0] == lists[1]).mean() > 0.99
+    mine = np.arange(data.users)[:, None] % 2 == np.arange(data.videos) % 2
+    scores = served.users @ served.videos.T
+    told = [
+        scores[user, data.cold & liked].min() > scores[user, data.cold & ~liked].max()
+        for user, liked in enumerate(mine)
+    ]
+    assert np.mean(told) > 0.9
+    bundle_id = export(served, data, config, tmp_path, metrics={}, seed=0)
+    bundle = read_bundle(tmp_path / bundle_id)
+    assert bundle.manifest.training["arrivals"] == FITTED
+    assert bundle.manifest.vector_dim == served.videos.shape[1]
+    cold = int(np.flatnonzero(data.cold)[0])
+    features: dict[str, Floats] = {name: matrix[cold] for name, matrix in data.features.items()}
+    (arrived,) = Fuser(bundle).fuse([features])
+    np.testing.assert_allclose(arrived, served.videos[cold], atol=1e-5)
+
+
+def test_a_seed_repeats_and_the_chance_of_others_is_left_alone() -> None:
+    fitted, config = fitted_to("bpr-mf")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, again = (servable(fitted, two_tastes(), config, seed=1) for _ in range(2))
+    assert torch.equal(torch.rand(3), expected)
+    np.testing.assert_array_equal(first.videos, again.videos)
+
+
+@pytest.mark.parametrize(("model", "how"), [("lightgcn", FITTED), ("metammf-mf", TRAINED)])
+def test_fit_exports_any_system_and_says_how_arrivals_are_represented(
+    model: str, how: str, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path / "data", two_tastes())
+    settings = [f"--set={key}={value}" for key, value in SMALL.items()]
+    done = call(
+        "fit", tmp_path / "data", "--out", tmp_path / "b", *settings, "--set", f"model='{model}'"
+    )
+    assert done.exit_code == 0, done.output
+    bundle = read_bundle(tmp_path / "b" / done.stdout.split()[-1])
+    assert bundle.manifest.training["arrivals"] == how
+    judged = call("evaluate", tmp_path / "b" / bundle.manifest.bundle_id, tmp_path / "data")
+    assert judged.exit_code == 0, judged.output
