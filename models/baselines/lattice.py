@@ -1,15 +1,15 @@
 """LATTICE: a graph of like videos, mined from features and learnt (Zhang et al., ACM MM 2021)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, embedding_bag, normalize
+from torch.nn.functional import normalize
 
 from models.baselines.features import FeatureMap, Features
 from models.baselines.free_vectors import Free
 from models.baselines.whole_graph import WholeGraph
+from models.edges import IncomingEdges
 from models.propagation import LightGcn
 
 NEIGHBOURS = 10
@@ -20,44 +20,51 @@ AT_ONCE = 1024
 SMALLEST = 1e-12
 
 
-class Alike(NamedTuple):
-    """The k videos that are most like each: `columns: (V, k)`, with `weights: (V, k)`."""
-
-    columns: Tensor
-    weights: Tensor
-
-    def carry(self, dense: Tensor) -> Tensor:
-        """Sum up for each video what those like it bring of `dense: (V, d)`."""
-        return embedding_bag(self.columns, dense, mode="sum", per_sample_weights=self.weights)
-
-
 @torch.no_grad()
-def most_alike(vectors: Tensor, known: Tensor) -> Tensor:
-    """Return the rows of the highest cosines with each of `vectors: (V, d)`: (V, k).
+def most_alike(vectors: Tensor, known: Tensor) -> IncomingEdges:
+    """Return edges into each of `vectors: (V, d)` from the k of the highest cosines with it.
 
     A row is like itself too, as in the released code. Those that are not `known: (V,)` come last.
     """
     unit = normalize(vectors, dim=1)
-    count = min(NEIGHBOURS, len(unit))
+    videos, count = len(unit), min(NEIGHBOURS, len(unit))
     found = []
     for some in torch.split(unit, AT_ONCE):
         cosines = some @ unit.T
         cosines[:, ~known] = -torch.inf
         found.append(cosines.topk(count, dim=1).indices)
-    return torch.cat(found)
+    targets = torch.arange(videos, device=unit.device).repeat_interleave(count)
+    return IncomingEdges(targets, torch.cat(found).flatten(), sizes=(videos, videos))
 
 
-def weighed(vectors: Tensor, columns: Tensor, known: Tensor) -> Alike:
-    """Weigh the edges to `columns: (V, k)` by cosines, scaled by D^-1/2 on either side.
+def weights_of(edges: IncomingEdges, vectors: Tensor, known: Tensor) -> Tensor:
+    """Return the cosine along each edge, scaled by D^-1/2 on either side: (E,).
 
     D are the sums of a video's edges. An edge of what is not `known: (V,)` weighs nothing.
     """
     unit = normalize(vectors, dim=1)
-    cosines = (unit[:, None] * embedding(columns, unit)).sum(2)
+    both = known[edges.targets] & known[edges.sources]
     # A cosine below 0 would be the root of a negative degree.
-    cosines = torch.where(known[:, None] & known[columns], cosines, 0.0).clamp(min=0)
-    scale = cosines.sum(1).clamp(min=SMALLEST).rsqrt()
-    return Alike(columns, cosines * scale[:, None] * scale[columns])
+    cosines = torch.where(both, edges.agreement(unit, unit), 0.0).clamp(min=0)
+    degrees = cosines.view(len(unit), -1).sum(1)
+    scale = degrees.clamp(min=SMALLEST).rsqrt()
+    return cosines * scale.index_select(0, edges.targets) * scale.index_select(0, edges.sources)
+
+
+class Fixed(nn.Module):
+    """The graph of features as they are."""
+
+    weights: Tensor
+
+    def __init__(self, vectors: Tensor, known: Tensor) -> None:
+        """Join the rows of `vectors: (V, F_m)` that are alike and `known: (V,)`."""
+        super().__init__()
+        self.edges = most_alike(vectors, known)
+        self.register_buffer("weights", weights_of(self.edges, vectors, known), persistent=False)
+
+    def forward(self, dense: Tensor) -> Tensor:
+        """Sum up for each video what those like it bring of `dense: (V, d)`."""
+        return self.edges.carry(self.weights, dense)
 
 
 class Lattice(WholeGraph):
@@ -78,8 +85,11 @@ class Lattice(WholeGraph):
         self.propagation, self.features = propagation, features
         self.maps = nn.ModuleList(FeatureMap(fan_in, free.width) for fan_in in features.widths)
         self.importance = nn.Parameter(torch.zeros(len(self.maps)))
-        self._fixed = self._graphs(features.blocks(), None)
-        self._columns: list[Tensor] | None = None
+        known = features.present.unbind(1)
+        self.fixed = nn.ModuleList(
+            Fixed(*pair) for pair in zip(features.blocks(), known, strict=True)
+        )
+        self._learnt: list[IncomingEdges] | None = None
 
     def mapping(self) -> Sequence[nn.Module]:
         """Return the map of each modality."""
@@ -87,28 +97,23 @@ class Lattice(WholeGraph):
 
     def train(self, mode: bool = True) -> "Lattice":  # noqa: FBT001, FBT002 - as torch has it
         """Begin an epoch, or a judgement: the neighbours of the learnt maps are asked anew."""
-        self._columns = None
+        self._learnt = None
         super().train(mode)
         return self
 
     def all_vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users and videos: (U, D), (V, D)."""
         users, videos = self.propagation(self.users, self.videos)
-        shares = self.importance.softmax(0)
-        mapped = [
-            map_(block) for map_, block in zip(self.maps, self.features.blocks(), strict=True)
-        ]
-        learnt = self._graphs(mapped, self._columns)
-        self._columns = [graph.columns for graph in learnt]
-        near = torch.zeros_like(videos)
-        for share, fixed, moving in zip(shares, self._fixed, learnt, strict=True):
-            near = near + share * FIXED_SHARE * fixed.carry(self.videos)
-            near = near + share * (1 - FIXED_SHARE) * moving.carry(self.videos)
-        return users, videos + normalize(near, dim=1)
-
-    def _graphs(self, vectors: Sequence[Tensor], columns: list[Tensor] | None) -> list[Alike]:
-        """Return the graph of each modality of `vectors`, among `columns` if these are known."""
         known = self.features.present.unbind(1)
-        if columns is None:
-            columns = [most_alike(*pair) for pair in zip(vectors, known, strict=True)]
-        return [weighed(*parts) for parts in zip(vectors, columns, known, strict=True)]
+        blocks = zip(self.maps, self.features.blocks(), strict=True)
+        mapped = [map_(block) for map_, block in blocks]
+        if self._learnt is None:
+            self._learnt = [most_alike(*pair) for pair in zip(mapped, known, strict=True)]
+        near = torch.zeros_like(videos)
+        shares = self.importance.softmax(0)
+        for place, (fixed, edges) in enumerate(zip(self.fixed, self._learnt, strict=True)):
+            weights = weights_of(edges, mapped[place], known[place])
+            learnt = edges.carry(weights, self.videos)
+            both = FIXED_SHARE * fixed(self.videos) + (1 - FIXED_SHARE) * learnt
+            near = near + shares[place] * both
+        return users, videos + normalize(near, dim=1)

@@ -23,11 +23,11 @@ def _each(name: str, *values: float) -> Grid:
     return [{name: value} for value in values]
 
 
-PULLS: Final = _each("regularisation", 1e-3, 1e-2, 3e-2)
-PULLS_ALONG: Final = _each("regularisation", 1e-4, 1e-3, 1e-2)
-TEMPERATURES: Final = _each("temperature", 0.15, 0.2, 0.3)
-# Three settings for each system that has any: of what decides most on how far it gets. All others
-# are the system's own defaults.
+PULLS: Final = _each("regularisation", 1e-2, 1e-3, 3e-2)
+PULLS_ALONG: Final = _each("regularisation", 1e-3, 1e-4, 1e-2)
+TEMPERATURES: Final = _each("temperature", 0.2, 0.15, 0.3)
+# Three settings for each system that has any, the likeliest first, of what decides most on how far
+# it gets. All others are the system's own defaults.
 GRIDS: Final[Mapping[str, Grid]] = {
     "gf-cf": [{"vectors": 32}, {"vectors": 128}, {"vectors": 256, "weight": 1.0}],
     **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet", "clcrec"), PULLS),
