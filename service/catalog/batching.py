@@ -3,7 +3,7 @@
 What comes out is what `View.retrieve` gives to each of them alone; it only costs less.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -48,52 +48,63 @@ def retrieve_many(
         left &= counts <= wanted
         served = counts[:, -1] >= wanted
     best = _best(view, vectors, rows, left & served[:, None], k)
-    ends = np.searchsorted(best.owners, np.arange(len(bars) + 1)).tolist()
-    triples = _triples(view, best.rows, best.scores)
-    parts = [triples[start:end] for start, end in pairwise(ends)]
+    parts = _parts(view, best, len(bars))
     if view.overlay.delta.count:
-        cuts = [-sorted(part)[k - 1][0] if len(part) >= k else -np.inf for part in parts]
-        for place, arrived in enumerate(_arrived(view, vectors, k, bars, np.array(cuts) - slack)):
-            if len(arrived):
-                parts[place] += _triples(view, arrived, view.scores(arrived, vectors[place]))
+        cuts = np.array([-sorted(part)[k - 1][0] if len(part) >= k else -np.inf for part in parts])
+        # Who is served alone need not be looked at here.
+        cuts = np.where(served, cuts - slack, np.inf)
+        arrived = _arrived(view, vectors, k, bars, cuts)
+        for part, others in zip(parts, _parts(view, arrived, len(bars)), strict=True):
+            part.extend(others)
     return [
         _ranked(part, k) if done else _alone(view, vector, k, bar)
         for part, done, vector, bar in zip(parts, served, vectors, bars, strict=True)
     ]
 
 
-def _arrived(
-    view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Doubles
-) -> Iterator[Rows]:
-    """Yield for each user the rows of arrivals that may be in the list.
+def _arrived(view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Doubles) -> _Scored:
+    """Return the arrivals that may be in lists, with exact scores.
 
     What scores less than `cuts: (B,)` is in none.
     """
     delta, videos = view.overlay.delta, view.snapshot.manifest.videos
-    if not view.few_arrivals:
-        for vector, bar in zip(vectors, bars, strict=True):
-            slack = FLOAT32_SLACK * float(np.linalg.norm(vector))
-            yield view.arrivals_near(vector, k, bar, slack)
+    if view.few_arrivals:
+        # Long times short is twice as fast as short times long.
+        near = np.flatnonzero(delta.vectors[: delta.count] @ vectors.T >= cuts.astype(np.float32))
+        places, owners = np.divmod(near, len(vectors))
+        rows = places + videos
+        left = np.flatnonzero(~(bars[0].arrived[places] | _own(rows, owners, bars)))
+        left = left[np.argsort(owners[left], kind="stable")]
+        rows, owners = rows[left], owners[left]
     else:
-        scores = vectors @ delta.vectors[: delta.count].T
-        for theirs, bar, cut in zip(scores, bars, cuts.tolist(), strict=True):
-            rows = np.flatnonzero(theirs >= cut) + videos
-            yield rows[~bar.bars(rows)]
+        slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
+        found = [
+            view.arrivals_near(vector, k, bar, each)
+            for vector, bar, each in zip(vectors, bars, slack.tolist(), strict=True)
+        ]
+        rows = np.concatenate(found)
+        owners = np.repeat(np.arange(len(found)), list(map(len, found)))
+    return _Scored(rows, owners, products(view.vectors(rows), vectors[owners]))
 
 
 def _left(rows: Rows, bars: Sequence[Bar]) -> Mask:
     """Return which of `rows: (B, F)`, found for the users of `bars`, are rows and not barred."""
+    owners = np.arange(len(bars))[:, None]
+    return ~(bars[0].trained[rows] | (rows < 0) | _own(rows, owners, bars))
+
+
+def _own(rows: Rows, owners: Rows, bars: Sequence[Bar]) -> Mask:
+    """Return which of `rows` are among those that the bar of their owner alone has."""
     total = len(bars[0].trained) + len(bars[0].arrived)
-    barred = bars[0].trained[rows] | (rows < 0)
     # The rows of all bars side by side, as if each had a catalog of its own.
-    starts = np.arange(len(bars)) * total
-    keys = np.concatenate([bar.rows + start for bar, start in zip(bars, starts, strict=True)])
-    if len(keys):
-        asked = rows + starts[:, None]
-        places = np.searchsorted(keys, asked.ravel()).reshape(asked.shape)
-        places[places == len(keys)] = 0
-        barred |= keys[places] == asked
-    return ~barred
+    keys = np.concatenate([bar.rows + place * total for place, bar in enumerate(bars)])
+    asked = rows + owners * total
+    if not len(keys):
+        return np.zeros(asked.shape, dtype=bool)
+    places = np.searchsorted(keys, asked.ravel()).reshape(asked.shape)
+    places[places == len(keys)] = 0
+    mask: Mask = keys[places] == asked
+    return mask
 
 
 def _near_cut(left: Mask, scores: Floats, k: int, slack: Doubles) -> tuple[Mask, Mask]:
@@ -122,11 +133,14 @@ def _best(view: View, vectors: Floats, rows: Rows, chosen: Mask, k: int) -> _Sco
     return _Scored(found, owners, products(known, vectors[owners]))
 
 
-def _triples(view: View, rows: Rows, scores: Doubles) -> list[tuple[float, VideoId, int]]:
-    """Return (score turned round, id, row) of `rows: (N,)`: what is best is least."""
-    if not len(rows):
-        return []
-    return list(zip((-scores).tolist(), view.video_ids(rows), rows.tolist(), strict=True))
+def _parts(view: View, scored: _Scored, count: int) -> list[list[tuple[float, VideoId, int]]]:
+    """Return (score turned round, id, row) for each of `count` users: what is best is least."""
+    if not len(scored.rows):
+        return [[] for _ in range(count)]
+    ids = view.video_ids(scored.rows)
+    triples = list(zip((-scored.scores).tolist(), ids, scored.rows.tolist(), strict=True))
+    ends = np.searchsorted(scored.owners, np.arange(count + 1)).tolist()
+    return [triples[start:end] for start, end in pairwise(ends)]
 
 
 def _alone(view: View, vector: Floats, k: int, bar: Bar) -> list[tuple[VideoId, float]]:

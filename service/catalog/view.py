@@ -391,8 +391,8 @@ class View:
 
     def arrived(self, video_id: VideoId) -> bool:
         """Tell whether a live video is an arrival: the bundle has never met it."""
-        live, trained = self.overlay.videos.get(video_id), self.snapshot.video_row(video_id)
-        return live is not None and trained is None
+        # What was not told of since the bundle is soon told.
+        return video_id in self.overlay.videos and self.snapshot.video_row(video_id) is None
 
     def ages(self, rows: Rows) -> Doubles:
         """Return how long before the last event the arrivals in `rows: (N,)` came: (N,) seconds.

@@ -36,7 +36,7 @@ def rewrite(bundles: Path, **changes: Any) -> str:
 def refusal(bundles: Path, tmp_path: Path) -> str:
     """Return why the service is not ready."""
     with Api(settings_for(bundles, tmp_path / "e.db")) as api:
-        eventually(lambda: api.metric("reco_bundle_refusals_total"))
+        eventually(lambda: api.metric("reco_degraded", fault="bundle"))
         return str(api.get("/readyz").json()["detail"])
 
 
