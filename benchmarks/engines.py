@@ -28,7 +28,8 @@ from rich.table import Table
 
 from benchmarks.machine import cpu_seconds, machine
 from benchmarks.server import Client, running_server
-from benchmarks.serving import BUSY_CONNECTIONS, Load, _loaded, _planted, _recall
+from benchmarks.serving import BUSY_CONNECTIONS, planted, recall_of
+from benchmarks.wrk import Load, loaded
 from models.bundle.reader import Bundle, list_bundle_ids, read_bundle
 from service.catalog.index import Index
 from service.catalog.milvus.address import read_address
@@ -76,7 +77,7 @@ def main() -> None:
         MilvusServer(Path(scratch), alone=True) as milvus,
     ):
         root = chosen.cache or Path(scratch)
-        bundles = _planted(root / f"serving-{chosen.videos}", chosen.videos)
+        bundles = planted(root / f"serving-{chosen.videos}", chosen.videos)
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         milvus.start()
         console = Console(soft_wrap=True, highlight=False)
@@ -148,19 +149,19 @@ def _services(
         for _ in range(rounds):
             for name, side in sides:
                 before = cpu_seconds(milvus.pid)
-                busy[name].append(_loaded(side, BUSY_CONNECTIONS, seconds))
+                busy[name].append(loaded(side, BUSY_CONNECTIONS, seconds))
                 spent = cpu_seconds(milvus.pid) - before
             used.append(1000 * spent / (busy[name][-1].rate * seconds))
         first = median(load.rate for load in busy[sides[0][0]])
         for name, side in sides:
             rate = median(load.rate for load in busy[name])
-            calm = _loaded(side, BUSY_CONNECTIONS, seconds, rate / 2)
+            calm = loaded(side, BUSY_CONNECTIONS, seconds, rate / 2)
             table.add_row(
                 name,
                 f"{rate:,.0f}",
                 f"{rate / first:.2f}",
                 f"{calm.p50:.1f}, {calm.p99:.1f}",
-                f"{_recall(Client(side.port, side.pid, 0), bundle):.3f}",
+                f"{recall_of(Client(side.port, side.pid, 0), bundle):.3f}",
                 f"{median(load.cpu for load in busy[name]):.2f}",
                 f"{median(used):.2f}" if side is there else "",
             )

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,11 +32,11 @@ from benchmarks.machine import machine
 from benchmarks.planting import USERS, made_up, plant
 from benchmarks.record import record
 from benchmarks.server import Client, running, running_server
+from benchmarks.wrk import K, Load, loaded, pin, said
 from models.bundle.reader import Bundle, list_bundle_ids, read_bundle
 
 SIZES: Final = (10_000, 100_000)
 SEEN: Final = 300
-K: Final = 20
 ROUNDS: Final = 5
 SECONDS: Final = 4
 # Enough to keep one core busy; with so many more wrk only waits longer.
@@ -48,19 +47,7 @@ LOAD: Final = 0.7
 JUDGED: Final = 300
 ARRIVALS, BATCH = 200, 20
 JSON: Final = {"content-type": "application/json"}
-SERVER_CORE, CLIENT_CORE = 0, 1
-TICK: Final = os.sysconf("SC_CLK_TCK")
 MEBIBYTE: Final = 1 << 20
-SCRIPT: Final = Path(__file__).with_name("users.lua")
-
-
-class Load(NamedTuple):
-    """What wrk saw: requests a second, milliseconds, and CPU milliseconds of the server each."""
-
-    rate: float
-    p50: float
-    p99: float
-    cpu: float
 
 
 class Figures(NamedTuple):
@@ -100,7 +87,7 @@ def main() -> None:
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for videos in chosen.videos:
-            bundles = _planted((chosen.cache or Path(scratch)) / f"serving-{videos}", videos)
+            bundles = planted((chosen.cache or Path(scratch)) / f"serving-{videos}", videos)
             log = f"sqlite:///{scratch}/events-{videos}.db"
             found.append(_measure(bundles, log, chosen.rounds, chosen.seconds))
     Console(soft_wrap=True, highlight=False).print(_table(found))
@@ -111,12 +98,12 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
     command = [sys.executable, "-m", "benchmarks.ceiling"]
     with running(command, {}) as ceiling, running_server(bundles, log) as service:
         for one in (ceiling, service):
-            _pin(one.pid)
-            _loaded(one, BUSY_CONNECTIONS, 2)
+            pin(one.pid)
+            loaded(one, BUSY_CONNECTIONS, 2)
         busy = [
             (
-                _loaded(service, BUSY_CONNECTIONS, seconds),
-                _loaded(ceiling, BUSY_CONNECTIONS, seconds),
+                loaded(service, BUSY_CONNECTIONS, seconds),
+                loaded(ceiling, BUSY_CONNECTIONS, seconds),
             )
             for _ in range(rounds)
         ]
@@ -127,16 +114,16 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
             calm.append([])
             for one, rate, found in zip((service, ceiling), rates, late, strict=True):
                 with _looking(one, found):
-                    calm[-1].append(_loaded(one, CALM_CONNECTIONS, seconds, LOAD * rate))
+                    calm[-1].append(loaded(one, CALM_CONNECTIONS, seconds, LOAD * rate))
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
-        recall = _recall(service, bundle)  # before anything arrives
+        recall = recall_of(service, bundle)  # before anything arrives
         beside, arrived = [], list[float]()
         for _ in range(rounds):
-            alone = _loaded(service, BUSY_CONNECTIONS, seconds).rate
+            alone = loaded(service, BUSY_CONNECTIONS, seconds).rate
             with _arriving(service.port, arrived):
-                beside.append(_loaded(service, BUSY_CONNECTIONS, seconds).rate / alone)
+                beside.append(loaded(service, BUSY_CONNECTIONS, seconds).rate / alone)
         ratios = sorted(mine.rate / bare.rate for mine, bare in busy)
-        resident, own = _memory(service.pid)
+        resident, own = memory_of(service.pid)
         return Figures(
             videos=bundle.manifest.videos,
             kind=f"{bundle.manifest.index.kind}, nprobe {bundle.manifest.index.nprobe}",
@@ -161,46 +148,12 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
         )
 
 
-def _planted(folder: Path, videos: int) -> Path:
+def planted(folder: Path, videos: int) -> Path:
+    """Return `folder` with a planted bundle of so many videos in it, an old one if there is one."""
     if not list_bundle_ids(folder):
         folder.mkdir(parents=True, exist_ok=True)
         plant(folder, videos=videos, seen_each=SEEN, seen_near=True)
     return folder
-
-
-def _pin(pid: int) -> None:
-    """Keep all threads of a process on one core, so that its rate is that of one core."""
-    if os.cpu_count() == 1:
-        return
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {SERVER_CORE})
-
-
-def _loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> Load:
-    """Ask for lists of users at random: as fast as can be, or `rate` a second in all."""
-    before = _cpu(client.pid)
-    command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
-    # Slow is not lost: p99 tells of it.
-    command += [
-        "--timeout=10s",
-        "--latency",
-        f"--script={SCRIPT}",
-        f"http://127.0.0.1:{client.port}",
-        "--",
-    ]
-    command += [str(USERS), str(K), str(1000 * connections / rate if rate else 0)]
-    if os.cpu_count() != 1:
-        command = ["taskset", "--cpu-list", str(CLIENT_CORE), *command]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise RuntimeError(f"not all requests were answered:\n{told}")
-    counted = int(_said(r"(\d+) requests in", told))
-    return Load(
-        rate=float(_said(r"Requests/sec:\s+([\d.]+)", told)),
-        p50=_milliseconds(_said(r"\n +50% +(\S+)", told)),
-        p99=_milliseconds(_said(r"\n +99% +(\S+)", told)),
-        cpu=1000 * (_cpu(client.pid) - before) / counted,
-    )
 
 
 @contextmanager
@@ -216,7 +169,7 @@ def _looks(service: Client) -> tuple[float, float]:
     """Return how often the event loop was looked at, and how often it was 2 ms late at most."""
     told = service.ask("GET", "/metrics")[1].decode()
     whole, in_time = (
-        float(_said(rf'reco_event_loop_lag_seconds_bucket{{le="{bound}"}} (\S+)', told))
+        float(said(rf'reco_event_loop_lag_seconds_bucket{{le="{bound}"}} (\S+)', told))
         for bound in (r"\+Inf", r"0\.002")
     )
     return whole, in_time
@@ -271,32 +224,14 @@ def _batch(rng: np.random.Generator) -> bytes:
     return json.dumps({"videos": videos}).encode()
 
 
-def _said(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    if found is None:
-        raise RuntimeError(f"wrk did not say {pattern}:\n{text}")
-    return found[1]
-
-
-def _milliseconds(text: str) -> float:
-    number, unit = _said(r"^([\d.]+)", text), _said(r"([a-z]+)$", text)
-    return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
-
-
-def _cpu(pid: int) -> float:
-    """Return the CPU seconds that a process has used, in user code and in the kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def _memory(pid: int) -> tuple[float, float]:
+def memory_of(pid: int) -> tuple[float, float]:
     """Return resident MiB of a process, and those that it shares with no file."""
     told = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
     sizes = {name: int(kib) for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", told, re.MULTILINE)}
     return sizes["Rss"] / 1024, sizes["Anonymous"] / 1024
 
 
-def _recall(client: Client, bundle: Bundle) -> float:
+def recall_of(client: Client, bundle: Bundle) -> float:
     """Return which share of the exact lists of users the service gives, seen videos left out."""
     shares = []
     for row in np.linspace(0, USERS - 1, JUDGED).astype(int).tolist():

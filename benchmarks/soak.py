@@ -34,7 +34,8 @@ from benchmarks.machine import machine
 from benchmarks.planting import USERS, made_up, plant
 from benchmarks.record import record
 from benchmarks.server import Client, running_server
-from benchmarks.serving import BUSY_CONNECTIONS, CALM_CONNECTIONS, SEEN, _loaded, _memory
+from benchmarks.serving import BUSY_CONNECTIONS, CALM_CONNECTIONS, SEEN, memory_of
+from benchmarks.wrk import loaded
 from models.bundle.reader import list_bundle_ids, read_current_id
 from models.bundle.writer import make_current
 
@@ -107,15 +108,15 @@ def _soaked(
     Raises:
         RuntimeError: a request failed, or the new bundle was not served.
     """
-    rate = LOAD * _loaded(service, BUSY_CONNECTIONS, PART_SECONDS).rate
+    rate = LOAD * loaded(service, BUSY_CONNECTIONS, PART_SECONDS).rate
     parts: list[Part] = []
     started = time.monotonic()
     with _written(service.port) as written:
         while (passed := (time.monotonic() - started) / 60) < minutes:
             if passed > minutes / 2 and read_current_id(bundles) != newest:
                 make_current(bundles, newest)
-            load = _loaded(service, CALM_CONNECTIONS, PART_SECONDS, rate)
-            resident, own = _memory(service.pid)
+            load = loaded(service, CALM_CONNECTIONS, PART_SECONDS, rate)
+            resident, own = memory_of(service.pid)
             # A connection of its own: one that was idle for so long is closed by now.
             asked = Client(service.port, service.pid, 0)
             bundle_id = asked.get("/v1/model")["bundle_id"]
