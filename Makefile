@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA ?=
+# Tests run in so many processes, each file in one.
+JOBS ?= 2
 
 BIN := .venv/bin
 STATE := .reco
@@ -34,8 +36,8 @@ serve: install ## Train once (sample data, or DATA=path), then serve on 127.0.0.
 	@exec $(BIN)/python -m service serve --bundles $(HOME_DIR)/bundles --port $(PORT) \
 		--event-log sqlite:///$(HOME_DIR)/events.db --example $(HOME_DIR)/new-video.json
 
-test: install ## Run all tests
-	@OMP_NUM_THREADS=1 $(BIN)/pytest
+test: install ## Run all tests, JOBS=2 at once
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 check: install ## Lint, types, import contracts, dependencies, YAML, Dockerfile
 	@$(BIN)/ruff check .
