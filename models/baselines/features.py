@@ -28,13 +28,25 @@ class Features(nn.Module):
 
 
 class FeatureMap(nn.Module):
-    """One linear map of features, which starts about as long as the embeddings do."""
+    """One linear map of features, which starts about as long as the embeddings do.
+
+    Features are scaled to a length of about 1 first. A step of Adam moves each weight as far as it
+    moves an embedding: of features as they are, all weights together would move what comes out a
+    hundred times as far, and content would have the say before ids have learnt anything.
+    """
 
     def __init__(self, fan_in: int, fan_out: int) -> None:
         """Draw the weights."""
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(fan_out, fan_in) * EMBEDDING_SCALE * fan_in**-0.5)
+        self.scale = fan_in**-0.5
+        self.weight = nn.Parameter(torch.randn(fan_out, fan_in) * EMBEDDING_SCALE)
+
+    @property
+    def matrix(self) -> Tensor:
+        """What features as they are get multiplied by: (d, F)."""
+        matrix: Tensor = self.weight * self.scale
+        return matrix
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `features: (B, F)`: (B, d)."""
-        return linear(features, self.weight)
+        return linear(features, self.matrix)

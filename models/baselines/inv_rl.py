@@ -65,7 +65,7 @@ class InvRl(Vbpr):
         """
         kept = self._kept()
         masked = kept * apart
-        margins = (tastes * (masked @ self.map.weight.detach().T)).sum(1)
+        margins = (tastes * (masked @ self.map.matrix.detach().T)).sum(1)
         pull = -torch.sigmoid(-margins)[:, None] * tastes
         gradients = []
         for environment in range(ENVIRONMENTS):

@@ -151,7 +151,7 @@ def test_cosine_factorisation_scores_by_the_cosine() -> None:
 def test_vbpr_scores_by_ids_by_mapped_features_and_by_a_bias() -> None:
     network = drawn(vbpr)
     by_id, by_content = network.users[:, :WIDTH], network.users[:, WIDTH:]
-    mapped = JOINED @ network.map.weight.T
+    mapped = JOINED @ network.map.matrix.T
     expected = by_id @ network.videos.T + by_content @ mapped.T + network.bias.T
     np.testing.assert_allclose(scores(network), expected, rtol=1e-5, atol=1e-5)
 
@@ -174,7 +174,7 @@ def means() -> tuple[Doubles, Doubles]:
 
 def starts_of(network: Any) -> tuple[Doubles, Doubles]:
     """Ids of users; ids and mapped features of videos."""
-    content = double(JOINED) @ double(network.map.weight).T
+    content = double(JOINED) @ double(network.map.matrix).T
     return double(network.users), double(network.videos) + content
 
 

@@ -116,7 +116,7 @@ def test_inv_rl_penalises_how_gradients_of_its_map_vary_over_environments() -> N
     kept = (network.mask.detach() + 0.5).clamp(0, 1)
     gradients = []
     for environment in range(inv_rl.ENVIRONMENTS):
-        weight = network.map.weight.detach().clone().requires_grad_()
+        weight = network.map.matrix.detach().clone().requires_grad_()
         margins = (tastes * (((positives - rivals) * kept) @ weight.T)).sum(1)
         losses = torch.nn.functional.softplus(-margins)[owner == environment]
         if len(losses):
@@ -140,7 +140,7 @@ def test_inv_rl_lets_go_of_a_feature_whose_meaning_depends_on_where_it_is_met() 
     with torch.no_grad():
         # All users alike: what each of the two halves says of feature 0 is up to the environments.
         network.users.fill_(1.0)
-        network.map.weight.fill_(0.5)
+        network.map.weight.fill_(0.5 / network.map.scale)
     optimiser = torch.optim.Adam([network.mask, network.environments], lr=0.02)
     for _ in range(100):
         users = torch.from_numpy(rng.integers(2, size=64))
