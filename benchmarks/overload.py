@@ -21,6 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.planting import USERS, plant
 from benchmarks.pool import Pool
 from benchmarks.server import event_log, running_server
+from benchmarks.wrk import CLIENT_CORE, SERVER_CORE
 
 VIDEOS: Final = 10_000
 LOADS: Final = (0.7, 3.0)
@@ -32,7 +33,6 @@ WARM_UP: Final = 1
 CONNECTIONS: Final = 256
 # Closed loops that keep the server busy and never fill its places.
 BUSY: Final = 16
-SERVER_CORE, CLIENT_CORE = 0, 1
 SERVED, REFUSED = 200, 503
 HOST: Final = "127.0.0.1"
 

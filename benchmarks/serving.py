@@ -47,7 +47,6 @@ LOAD: Final = 0.7
 JUDGED: Final = 300
 ARRIVALS, BATCH = 200, 20
 JSON: Final = {"content-type": "application/json"}
-MEBIBYTE: Final = 1 << 20
 
 
 class Figures(NamedTuple):

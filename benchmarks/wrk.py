@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from benchmarks.machine import cpu_seconds
 from benchmarks.planting import USERS
 from benchmarks.server import Client
 
 K: Final = 20
 SERVER_CORE, CLIENT_CORE = 0, 1
-TICK: Final = os.sysconf("SC_CLK_TCK")
 SCRIPT: Final = Path(__file__).with_name("users.lua")
 
 
@@ -34,7 +34,7 @@ def pin(pid: int) -> None:
 
 def loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> Load:
     """Ask for lists of users at random: as fast as can be, or `rate` a second in all."""
-    before = _cpu(client.pid)
+    before = cpu_seconds(client.pid)
     command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
     # Slow is not lost: p99 tells of it.
     command += [
@@ -55,7 +55,7 @@ def loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> L
         rate=float(said(r"Requests/sec:\s+([\d.]+)", told)),
         p50=_milliseconds(said(r"\n +50% +(\S+)", told)),
         p99=_milliseconds(said(r"\n +99% +(\S+)", told)),
-        cpu=1000 * (_cpu(client.pid) - before) / counted,
+        cpu=1000 * (cpu_seconds(client.pid) - before) / counted,
     )
 
 
@@ -74,9 +74,3 @@ def said(pattern: str, text: str) -> str:
 def _milliseconds(text: str) -> float:
     number, unit = said(r"^([\d.]+)", text), said(r"([a-z]+)$", text)
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
-
-
-def _cpu(pid: int) -> float:
-    """Return the CPU seconds that a process has used, in user code and in the kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK

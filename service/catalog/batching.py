@@ -40,7 +40,7 @@ def retrieve_many(
     fetch = wanted + expected_barred(wanted, k, max(len(bar.rows) for bar in bars))
     rows, scores = index.retrieve_many(vectors, fetch)
     left = _left(rows, bars)
-    slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
+    slack = _slack(vectors)
     if index.refine == 1:
         left, served = _near_cut(left, scores, k, slack)
     else:
@@ -62,6 +62,12 @@ def retrieve_many(
     ]
 
 
+def _slack(vectors: Floats) -> Doubles:
+    """Return by how much scores of `vectors: (B, D)` in single precision may be off: (B,)."""
+    slack: Doubles = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
+    return slack
+
+
 def _arrived(view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Doubles) -> _Scored:
     """Return the arrivals that may be in lists, with exact scores.
 
@@ -77,10 +83,9 @@ def _arrived(view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Dou
         left = left[np.argsort(owners[left], kind="stable")]
         rows, owners = rows[left], owners[left]
     else:
-        slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
         found = [
-            view.arrivals_near(vector, k, bar, each)
-            for vector, bar, each in zip(vectors, bars, slack.tolist(), strict=True)
+            view.arrivals_near(vector, k, bar, slack)
+            for vector, bar, slack in zip(vectors, bars, _slack(vectors).tolist(), strict=True)
         ]
         rows = np.concatenate(found)
         owners = np.repeat(np.arange(len(found)), list(map(len, found)))
@@ -126,7 +131,7 @@ def _best(view: View, vectors: Floats, rows: Rows, chosen: Mask, k: int) -> _Sco
         # Single precision tells which come near the cut.
         rough = np.full(rows.shape, -np.inf, dtype=np.float32)
         rough[owners, columns] = np.einsum("nd,nd->n", known, vectors[owners])
-        slack = FLOAT32_SLACK * np.linalg.norm(vectors, axis=1)
+        slack = _slack(vectors)
         cuts = np.partition(rough, -k, axis=1)[:, -k] - slack
         kept = rough[owners, columns] >= cuts[owners]
         found, owners, known = found[kept], owners[kept], known[kept]
