@@ -60,6 +60,14 @@ class Rehearsing(Protocol):
 
 
 @runtime_checkable
+class WithContent(Rehearsing, Protocol):
+    """A network in which the content of a video is a vector of its own."""
+
+    def contents(self, videos: Tensor) -> Tensor:
+        """Return the unit content vectors of video rows `videos: (B,)`, to learn by: (B, D)."""
+
+
+@runtime_checkable
 class WithExtraLoss(Protocol):
     """A network that asks for more than the objective does."""
 
@@ -68,7 +76,10 @@ class WithExtraLoss(Protocol):
 
 
 class Recommender(Protocol):
-    """What training asks of a network (more, where it is `Rehearsing` or `WithExtraLoss`)."""
+    """What training asks of a network.
+
+    More is asked where it is `Rehearsing`, `WithContent` or `WithExtraLoss`.
+    """
 
     def __call__(
         self, users: Tensor, videos: Tensor, rehearsal: Rehearsal | None, draw: int
@@ -186,6 +197,10 @@ class MetaMMF(nn.Module):
                 for rows in torch.split(videos, BLOCK)
             ]
         )
+
+    def contents(self, videos: Tensor) -> Tensor:
+        """Return the unit content vectors of video rows `videos: (B,)` (see `WithContent`)."""
+        return normalize(self._content(videos, None), dim=1)
 
     def _refined(
         self, propagation: Propagation, users: Tensor, videos: Tensor, draw: int

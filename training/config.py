@@ -36,8 +36,8 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     `arrival_share` of a step's videos is represented as on arrival, each modality of these left out
     with probability `modality_dropout`; `feature_dropout` does so to every single feature, arriving
     or not. `regularisation` penalises squared lengths of embeddings; `extra_weight` is that of what
-    a network adds to the loss (InvRL, CLCRec, DropoutNet); `fusion_decay` is the decoupled weight
-    decay of what maps features.
+    is added to the loss, MetaMMF's companions (see `training.company`) or what InvRL, CLCRec and
+    DropoutNet ask for; `fusion_decay` is the decoupled weight decay of what maps features.
 
     `optimiser` moves all embeddings in every step (`dense`), or those that a step touches (`rows`,
     see `training.rows`); `auto` is `rows` where there are many (see `training.build`).
@@ -63,7 +63,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     modality_dropout: Share = 0.1
     feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
-    extra_weight: Annotated[float, Meta(ge=0, le=1000)] = 1.0
+    extra_weight: Annotated[float, Meta(ge=0, le=1000)] = 0.3
     fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 3.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     optimiser: Optimiser = "auto"
@@ -76,7 +76,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 PAIRWISE: Final = {
     "objective": "bpr", "temperature": 1.0, "regularisation": 1e-2, "arrival_share": 0.0,
-    "patience": 50,
+    "extra_weight": 1.0, "patience": 50,
 }  # fmt: skip
 ALONG: Final = PAIRWISE | {"layers": 2, "regularisation": 1e-4}
 # Those that carry vectors along the interactions, and can draw neighbours.

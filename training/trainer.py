@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import embedding
 
-from models.recommender import Recommender, Rehearsal, Rehearsing, Step, WithExtraLoss
+from models.recommender import Recommender, Rehearsal, Rehearsing, Step, WithContent, WithExtraLoss
+from training.company import companion_loss, pulled
 from training.config import FitConfig
+from training.data.companions import Companions
 from training.data.dataset import Dataset, Floats, Rows
 from training.data.sampling import Batch, Sampler
 from training.evaluate import evaluate_ranking, inner_products, rank
@@ -62,6 +64,9 @@ class Trainer:
         self._device = self._parameters[0].device
         self._dataset, self._config, self._rng = dataset, config, rng
         self._sampler = Sampler(dataset.train, users=dataset.users, videos=dataset.videos)
+        self._companions = None
+        if config.extra_weight and isinstance(network, WithContent):
+            self._companions = Companions(dataset.train, users=dataset.users)
         self._optimiser = torch.optim.AdamW(
             _groups(self._wholes.values(), network.feature_parameters(), config.fusion_decay),
             lr=config.learning_rate,
@@ -161,7 +166,8 @@ class Trainer:
         if self._config.extra_weight and isinstance(self._network, WithExtraLoss):
             step = Step(users, videos, positives, negatives, rehearsal, user_vectors, video_vectors)
             minimised += self._config.extra_weight * self._network.extra_loss(step)
-        torch.autograd.backward(weight * minimised)
+        minimised = weight * minimised + self._of_companions()
+        torch.autograd.backward(minimised)
         self._move()
         return weight * loss.item()
 
@@ -179,6 +185,19 @@ class Trainer:
         present = self._dataset.present[videos]
         kept = np.where((kept & present).any(axis=1, keepdims=True), kept, present)
         return Rehearsal(self._tensor(arriving), self._tensor(kept))
+
+    def _of_companions(self) -> Tensor | float:
+        """Return the weighted loss of what users met together, alike in all processes of a team."""
+        if not self._companions or not isinstance(self._network, WithContent):
+            return 0.0
+        found = companion_loss(
+            self._network,
+            self._companions,
+            self._rng,
+            temperature=self._config.temperature,
+            device=self._device,
+        )
+        return self._config.extra_weight * found
 
     def _penalty(
         self, users: Tensor, videos: Tensor, positives: Tensor, negatives: Tensor, batch: Batch
@@ -241,6 +260,9 @@ class Trainer:
         self._forget_gradients()
         self._network.train(mode=False)
         users, videos = self._network.all_vectors()
+        if self._companions is not None and isinstance(self._network, Rehearsing):
+            contents = self._network.arrivals(torch.arange(len(videos), device=self._device))
+            users = pulled(users, contents, self._companions)
         cold = np.flatnonzero(self._dataset.cold)
         if len(cold) and isinstance(self._network, Rehearsing):
             rows = self._tensor(cold)

@@ -22,12 +22,16 @@ by_every_model = pytest.mark.parametrize("model", list(BUILDERS))
 
 
 def configured(model: str, **changes: Any) -> FitConfig:
-    """One step an epoch, in which nothing is drawn at random but what the sampler draws."""
+    """One step an epoch, in which nothing is drawn at random but what the sampler draws.
+
+    MetaMMF goes without its companions, which are drawn too (see `test_company`).
+    """
     return configure(
         {
             "model": model, "vector_dim": 6, "hidden_dims": (5,), "signal_hidden_dim": 4,
             "signal_dim": 3, "rank": 2, "batch_size": 1000, "negatives": 7, "arrival_share": 0.0,
-            "feature_dropout": 0.0, "regularisation": 0.0, **changes,
+            "feature_dropout": 0.0, "regularisation": 0.0,
+            **({"extra_weight": 0.0} if model.startswith("metammf") else {}), **changes,
         }
     )  # fmt: skip
 
