@@ -25,6 +25,7 @@ MOST_BYTES = 60
 CHILD = """
 import json, re, sys
 from pathlib import Path
+from training.data.companions import Companions
 from training.data.folder import read_dataset
 from training.data.sampling import Sampler
 
@@ -34,7 +35,7 @@ def peak():
 dataset = read_dataset(Path(sys.argv[1]))
 read = peak()
 sampler = Sampler(dataset.train, users=dataset.users, videos=dataset.videos)
-grouped = dataset.train.by_user(dataset.users)
+companions = Companions(dataset.train, users=dataset.users)
 print(json.dumps({"read": read, "indexed": peak(), "interactions": len(dataset.train)}))
 """
 
