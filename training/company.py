@@ -17,7 +17,7 @@ from training.objective import softmax_loss
 
 # How far a user's vector is moved towards the mean content of what they met, both of unit length.
 # Chosen on validation, one for all data sets.
-PULL: Final = 0.05
+PULL: Final = 0.1
 USERS_AT_ONCE: Final = 1 << 14
 
 
