@@ -260,13 +260,14 @@ class Trainer:
         self._forget_gradients()
         self._network.train(mode=False)
         users, videos = self._network.all_vectors()
-        if self._companions is not None and isinstance(self._network, Rehearsing):
-            contents = self._network.arrivals(torch.arange(len(videos), device=self._device))
-            users = pulled(users, contents, self._companions)
-        cold = np.flatnonzero(self._dataset.cold)
-        if len(cold) and isinstance(self._network, Rehearsing):
-            rows = self._tensor(cold)
-            videos[rows] = self._network.arrivals(rows)
+        if isinstance(self._network, Rehearsing):
+            cold = self._tensor(np.flatnonzero(self._dataset.cold))
+            if self._companions is None:
+                videos[cold] = self._network.arrivals(cold)
+            else:
+                contents = self._network.arrivals(torch.arange(len(videos), device=self._device))
+                users = pulled(users, contents, self._companions)
+                videos[cold] = contents[cold]
         return users.cpu().numpy().copy(), videos.cpu().numpy().copy()
 
     def _tensor(self, array: Any) -> Tensor:

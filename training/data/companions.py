@@ -58,5 +58,5 @@ class Companions:
         return CompanionBatch(wanted, self._videos[others].astype(np.int64), owners)
 
     def grouped(self) -> tuple[Rows, NDArray[np.int32]]:
-        """Return the videos of all users, one user's after the other's, and where each begins."""
+        """Return where each user's videos begin, and all videos, one user's after another's."""
         return self._starts, self._videos
