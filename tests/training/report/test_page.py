@@ -16,7 +16,7 @@ from training.config import FitConfig
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
 from training.evaluate import evaluate, inner_products
-from training.loop import fit
+from training.loop import best_of, fit
 from training.report.figures import MOST_POINTS, SERIES
 from training.report.page import CURVES, PAGE, Outcome, write_report
 
@@ -67,10 +67,18 @@ def test_it_tells_what_was_asked_and_on_what_data(outcome: Outcome, tmp_path: Pa
 
 
 def test_it_tells_which_epoch_was_best(outcome: Outcome, tmp_path: Path) -> None:
-    best, epochs = outcome.fitted.best.epoch, len(outcome.fitted.epochs)
-    assert best < epochs
-    text = read(tmp_path, outcome).text
-    assert f"best epoch {best} of {epochs}" in text
+    # Which epoch a fit finds best hangs on the rounding of the machine; here it is not the last.
+    fitted = outcome.fitted
+    epochs = [
+        entry._replace(
+            judged=entry.judged and entry.judged | {"overall": {"recall@20": 1 / entry.epoch}}
+        )
+        for entry in fitted.epochs
+    ]
+    best = best_of(epochs).epoch
+    assert best < len(epochs)
+    text = read(tmp_path, replace(outcome, fitted=replace(fitted, epochs=epochs))).text
+    assert f"best epoch {best} of {len(epochs)}" in text
     assert f"best, epoch {best}" in text
 
 
