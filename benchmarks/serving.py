@@ -119,7 +119,7 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
         beside, arrived = [], list[float]()
         for _ in range(rounds):
             alone = loaded(service, BUSY_CONNECTIONS, seconds).rate
-            with _arriving(service.port, arrived):
+            with arriving(service.port, arrived):
                 beside.append(loaded(service, BUSY_CONNECTIONS, seconds).rate / alone)
         ratios = sorted(mine.rate / bare.rate for mine, bare in busy)
         resident, own = memory_of(service.pid)
@@ -175,7 +175,7 @@ def _looks(service: Client) -> tuple[float, float]:
 
 
 @contextmanager
-def _arriving(port: int, arrived: list[float]) -> Iterator[None]:
+def arriving(port: int, arrived: list[float]) -> Iterator[None]:
     """Send ARRIVALS new videos a second, in batches, until the block ends.
 
     How many a second were taken is added to `arrived`: fewer, if the service is too busy.

@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> Application:
     tracing = _tracing(settings)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         event_log = open_event_log(settings.event_log, poll_seconds=settings.log_poll_seconds)
         catalog = Catalog(telemetry)
         replay = Replay(telemetry, Feedback(settings.kind_weights, settings.history_limit))
@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> Application:
             watch_loop(telemetry.loop_lag),
             watch_lag(catalog, event_log, telemetry.catalog, clock=time.time),
         )
+        await app.prepare(workers)
         try:
             yield
         finally:

@@ -1,10 +1,11 @@
 """FastAPI with layers around it: a request that one of them answers never gets to FastAPI."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Application(FastAPI):
@@ -19,6 +20,24 @@ class Application(FastAPI):
         """Put a `layer` around all that is there: the last one sees a request first."""
         self._outermost = layer(self._outermost, **options)
 
+    async def prepare(self, workers: Executor) -> None:
+        """Have FastAPI make now what would hold the event loop when it is first asked for.
+
+        That is its routes and, by one of the `workers`, for it takes longer, what documents them.
+        """
+        if self.openapi_url:
+            workers.submit(self.openapi)
+        nowhere = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
+        await super().__call__({**nowhere, "query_string": b""}, _nothing, _nobody)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the layers, then FastAPI, answer."""
         await self._outermost(scope, receive, send)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _nobody(message: Message) -> None:
+    """Take a reply that was only asked for to warm up."""

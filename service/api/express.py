@@ -5,6 +5,7 @@ little to do. All else, whatever is wrong with it included, is for the applicati
 """
 
 import re
+import time
 from itertools import starmap
 from typing import Final, cast
 from urllib.parse import unquote_to_bytes
@@ -17,7 +18,7 @@ from eventlog.position import Position
 from models.ids import UserId, VideoId, fault_in_id
 from service.api.dependencies import Services
 from service.recommend.recommendation import Source
-from service.recommend.recommender import is_quick, most_together, recommend_many
+from service.recommend.recommender import is_quick, recommend_many
 from service.recommend.request import DEFAULT_K, Exploring, Request
 from service.settings import Settings
 
@@ -25,8 +26,12 @@ TEMPLATE: Final = "/v1/users/{user_id}/recommendations"
 BEFORE, AFTER = map(len, TEMPLATE.split("{user_id}"))
 PLAIN: Final = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")
 BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
-# So many at most are answered in one go, lest the event loop be held for long.
+# So many at most are answered in one go; more make each hardly cheaper.
 TOGETHER: Final = 8
+# What they may take of a processor, lest the event loop be held for 2 ms and more.
+HOLD_SECONDS: Final = 0.0013
+# How much the last answer changes what the next is expected to take.
+NEWEST: Final = 0.1
 encode: Final = msgspec.json.Encoder().encode
 
 
@@ -81,6 +86,8 @@ class Express:
         """Find the services in `state`, once they are there."""
         self._state = state
         self.waiting: list[Quick] = []
+        # Seconds a list, of late; to begin with, two are answered in one go.
+        self._each = HOLD_SECONDS / 2
 
     def take(self, scope: Scope) -> Quick | None:
         """Return the request as one that is answered at once; None if it is for the application."""
@@ -100,11 +107,12 @@ class Express:
 
     @property
     def most(self) -> int:
-        """How many are answered in one go."""
-        return min(TOGETHER, most_together(cast("Services", self._services()).catalog.view))
+        """How many are answered in one go: as many as take HOLD_SECONDS, by what others took."""
+        return max(1, min(TOGETHER, int(HOLD_SECONDS / self._each)))
 
     def answer(self, together: list[Quick]) -> None:
         """Give each of `together`, who have one `k`, its reply, all from one view."""
+        started = time.thread_time()
         services = cast("Services", self._services())
         view, promised = services.catalog.view, exploring(services.settings)
         requests = [
@@ -117,6 +125,8 @@ class Express:
             services.observer.count_for_user(view, request, found)
             places = list(starmap(_Place, found))
             one.reply = encode(_List(one.user_id, view.bundle_id, view.position, places))
+        each = (time.thread_time() - started) / len(together)
+        self._each += NEWEST * (each - self._each)
 
     def _services(self) -> Services | None:
         services: Services | None = getattr(self._state, "services", None)

@@ -23,8 +23,6 @@ from service.steps import Step, unwatched
 QUICK_K: Final = 100
 QUICK_ROWS: Final = 20_000
 QUICK_HISTORY: Final = 300
-# Lists are made together of so many rows at most, lest the event loop be held for 2 ms and more.
-ROWS_TOGETHER: Final = 50_000
 
 
 def recommend(view: View, request: Request, step: Step = unwatched) -> list[Recommendation]:
@@ -158,8 +156,3 @@ def is_quick(view: View, user_id: UserId, k: int) -> bool:
     index = view.snapshot.index
     few = not index.remote and index.scanned <= QUICK_ROWS
     return few and k <= QUICK_K and len(view.history(user_id).videos) <= QUICK_HISTORY
-
-
-def most_together(view: View) -> int:
-    """Return how many lists may be made in one go on the event loop."""
-    return max(1, ROWS_TOGETHER // max(1, view.snapshot.index.scanned))

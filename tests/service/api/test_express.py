@@ -1,11 +1,14 @@
 """What is answered by the short way is what the long way answers, and says no less."""
 
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from models.ids import UserId
+from service.api.express import TOGETHER, Express, Quick
 from tests.support.server import Api, settings_for
 
 USERS = ["user-00000", "user-00019", "nobody", "new comer", "a/b", "é", "%2F"]
@@ -87,3 +90,25 @@ def test_an_id_that_is_none_is_refused_as_everywhere(still: Api, path: str) -> N
     reply = still.get(f"/v1/users/{path}/recommendations?k=3")
     assert reply.status_code == 422
     assert "path.user_id" in reply.json()["detail"]
+
+
+def test_no_more_are_answered_in_one_go_than_the_event_loop_has_time_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    express = Express(api.app.state)
+    quick = [Quick(express, UserId("user-00000"), 5)]
+    assert express.most == 2
+    pace = 0.0001
+    clock = iter(range(1000))
+    monkeypatch.setattr(time, "thread_time", lambda: pace * next(clock))
+    for _ in range(50):
+        express.answer(quick)
+    assert express.most == TOGETHER
+    pace = 0.0005
+    for _ in range(50):
+        express.answer(quick)
+    assert express.most == 2
+    pace = 1.0
+    express.answer(quick)
+    assert express.most == 1
+    assert quick[0].reply
