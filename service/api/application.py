@@ -25,10 +25,11 @@ class Application(FastAPI):
 
         That is its routes and, by one of the `workers`, for it takes longer, what documents them.
         """
-        if self.openapi_url:
-            workers.submit(self.openapi)
         nowhere = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
         await super().__call__({**nowhere, "query_string": b""}, _nothing, _nobody)
+        # Not before the routes are there: two threads that make them see each other's warnings.
+        if self.openapi_url:
+            workers.submit(self.openapi)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the layers, then FastAPI, answer."""
