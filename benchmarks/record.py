@@ -89,7 +89,9 @@ def _serving(serving: Mapping[str, Any]) -> list[str]:
 
 def _others(told: Mapping[str, Any]) -> list[str]:
     lines = []
-    for section, title in (("fusion", "Fusion"), ("ingest", "Bulk ingest"), ("soak", "A soak")):
+    titles = {"fusion": "Fusion", "ingest": "Bulk ingest", "soak": "A soak"}
+    titles["event loop"] = "What holds the event loop"
+    for section, title in titles.items():
         if section not in told:
             continue
         figures = {name: value for name, value in told[section].items() if name != "machine"}

@@ -237,7 +237,7 @@ def recall_of(client: Client, bundle: Bundle) -> float:
         scores = bundle.videos @ bundle.users[row]
         starts = bundle.seen_starts
         scores[np.asarray(bundle.seen_videos[starts[row] : starts[row + 1]])] = -np.inf
-        exact = {bundle.video_ids[place] for place in np.argsort(-scores, kind="stable")[:K]}
+        exact = {bundle.video_ids[place] for place in np.argpartition(scores, -K)[-K:]}
         # Connections that are idle are closed, and comparing 10⁷ videos takes seconds.
         asked = Client(client.port, client.pid, 0)
         answer = asked.get(f"/v1/users/{bundle.user_ids[row]}/recommendations?k={K}")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from models.ids import UserId
-from service.api.express import TOGETHER, Express, Quick
+from service.api.express import HOLD_SECONDS, TOGETHER, Express, Quick
 from tests.support.server import Api, settings_for
 
 USERS = ["user-00000", "user-00019", "nobody", "new comer", "a/b", "é", "%2F"]
@@ -98,13 +98,13 @@ def test_no_more_are_answered_in_one_go_than_the_event_loop_has_time_for(
     express = Express(api.app.state)
     quick = [Quick(express, UserId("user-00000"), 5)]
     assert express.most == 2
-    pace = 0.0001
+    pace = HOLD_SECONDS / 20
     clock = iter(range(1000))
     monkeypatch.setattr(time, "thread_time", lambda: pace * next(clock))
     for _ in range(50):
         express.answer(quick)
     assert express.most == TOGETHER
-    pace = 0.0005
+    pace = HOLD_SECONDS / 2.5
     for _ in range(50):
         express.answer(quick)
     assert express.most == 2
