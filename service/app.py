@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -89,8 +89,9 @@ def create_app(settings: Settings) -> Application:
         watching = asyncio.gather(
             watch_loop(telemetry.loop_lag),
             watch_lag(catalog, event_log, telemetry.catalog, clock=time.time),
+            _document(app, follower, workers),
         )
-        await app.prepare(workers)
+        await app.prepare()
         try:
             yield
         finally:
@@ -191,6 +192,16 @@ def _served(state: State) -> tuple[str, str] | None:
     services: Services | None = getattr(state, "services", None)
     view = None if services is None else services.catalog.latest
     return None if view is None else (view.bundle_id, view.position)
+
+
+async def _document(app: FastAPI, follower: Follower, workers: Executor) -> None:
+    """Have a worker make OpenAPI, lest the first who asks for it hold the event loop.
+
+    It takes a quarter of a second of a processor, so what is served is loaded first.
+    """
+    await follower.first_view()
+    if app.openapi_url:
+        await asyncio.get_running_loop().run_in_executor(workers, app.openapi)
 
 
 def _describe(app: FastAPI, *, keys_needed: bool) -> None:

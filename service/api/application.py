@@ -1,7 +1,6 @@
 """FastAPI with layers around it: a request that one of them answers never gets to FastAPI."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,16 +19,10 @@ class Application(FastAPI):
         """Put a `layer` around all that is there: the last one sees a request first."""
         self._outermost = layer(self._outermost, **options)
 
-    async def prepare(self, workers: Executor) -> None:
-        """Have FastAPI make now what would hold the event loop when it is first asked for.
-
-        That is its routes and, by one of the `workers`, for it takes longer, what documents them.
-        """
+    async def prepare(self) -> None:
+        """Have FastAPI make its routes now; the first request would hold the event loop for it."""
         nowhere = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
         await super().__call__({**nowhere, "query_string": b""}, _nothing, _nobody)
-        # Not before the routes are there: two threads that make them see each other's warnings.
-        if self.openapi_url:
-            workers.submit(self.openapi)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the layers, then FastAPI, answer."""
