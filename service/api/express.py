@@ -28,7 +28,7 @@ PLAIN: Final = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")
 BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 # So many at most are answered in one go; more make each hardly cheaper.
 TOGETHER: Final = 8
-# What they may take of a processor, lest the event loop be held for 2 ms and more.
+# What they may take of a processor, lest the event loop be held for long where that is slow.
 HOLD_SECONDS: Final = 0.0025
 # How much the last answer changes what the next is expected to take.
 NEWEST: Final = 0.1
