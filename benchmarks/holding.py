@@ -29,15 +29,16 @@ from rich.table import Table
 from benchmarks.machine import machine
 from benchmarks.record import record
 from benchmarks.server import Client, running
-from benchmarks.serving import CALM_CONNECTIONS, LOAD, arriving, planted
+from benchmarks.serving import BUSY_CONNECTIONS, CALM_CONNECTIONS, LOAD, arriving, planted
 from benchmarks.wrk import loaded, pin
 
 SIZES: Final = (100_000, 1_000_000)
-BUSY_CONNECTIONS: Final = 16
 SECONDS: Final = 20
+# Milliseconds that nothing is to take.
 LIMIT: Final = 2.0
-# What a child is told: where to write, and that it is one.
+# Tells a child that it is one, and where to write.
 WRITE_TO: Final = "HOLDING_WRITE_TO"
+# So many kinds of callbacks are named.
 WORST: Final = 3
 
 
