@@ -19,6 +19,13 @@ from benchmarks.machine import machine
 PICTURE: Final = "images/serving.png"
 SOAKED: Final = "images/soak.png"
 GOALS: Final = {"1e5": 0.65, "1e6": 0.5}
+# Sections of which the page has a plain table, and their titles.
+OTHERS: Final = {
+    "fusion": "Fusion",
+    "ingest": "Bulk ingest",
+    "soak": "A soak",
+    "event loop": "What holds the event loop",
+}
 
 
 def record(file: Path | None, section: str, figures: Mapping[str, Any]) -> None:
@@ -89,9 +96,7 @@ def _serving(serving: Mapping[str, Any]) -> list[str]:
 
 def _others(told: Mapping[str, Any]) -> list[str]:
     lines = []
-    titles = {"fusion": "Fusion", "ingest": "Bulk ingest", "soak": "A soak"}
-    titles["event loop"] = "What holds the event loop"
-    for section, title in titles.items():
+    for section, title in OTHERS.items():
         if section not in told:
             continue
         figures = {name: value for name, value in told[section].items() if name != "machine"}

@@ -199,8 +199,8 @@ async def _document(app: FastAPI, follower: Follower, workers: Executor) -> None
 
     It takes a quarter of a second of a processor, so what is served is loaded first.
     """
-    await follower.first_view()
     if app.openapi_url:
+        await follower.first_view()
         await asyncio.get_running_loop().run_in_executor(workers, app.openapi)
 
 
