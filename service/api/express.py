@@ -29,7 +29,7 @@ BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 # So many at most are answered in one go; more make each hardly cheaper.
 TOGETHER: Final = 8
 # What they may take of a processor, lest the event loop be held for long where that is slow.
-HOLD_SECONDS: Final = 0.0025
+HOLD_SECONDS: Final = 0.0015
 # How much the last answer changes what the next is expected to take.
 NEWEST: Final = 0.1
 encode: Final = msgspec.json.Encoder().encode
