@@ -103,7 +103,7 @@ class RunShelf:
         """Write what came of `request`, whole or not at all."""
         file, arrays = self._files(request)
         scratch = arrays.with_suffix(".partial.npz")
-        np.savez(scratch, allow_pickle=False, **kept.by_user)
+        np.savez_compressed(scratch, allow_pickle=False, **kept.by_user)
         scratch.replace(arrays)
         # What is there once this file is there is finished.
         scratch = file.with_suffix(".partial")

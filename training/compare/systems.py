@@ -31,6 +31,8 @@ PULLS_ALONG: Final[Grid] = [
     {"regularisation": 1e-2, "learning_rate": 1e-3},
 ]
 TEMPERATURES: Final = _each("temperature", 0.2, 0.15, 0.3)
+# Companions help arrivals, and videos that few know; elsewhere they cost a little.
+COMPANIONS: Final[Grid] = [{"temperature": 0.2}, {"extra_weight": 0.0}, {"temperature": 0.15}]
 # Three settings for each system that has any, the likeliest first, of what decides most on how far
 # it gets. All others are the system's own defaults.
 GRIDS: Final[Mapping[str, Grid]] = {
@@ -39,7 +41,8 @@ GRIDS: Final[Mapping[str, Grid]] = {
     **dict.fromkeys(
         ("lightgcn", "graphsage", "gat", "ngcf", "mmgcn", "grcn", "lattice"), PULLS_ALONG
     ),
-    **dict.fromkeys(("cosine-mf", "metammf-mf", "metammf-lightgcn", "metammf-gcn"), TEMPERATURES),
+    "cosine-mf": TEMPERATURES,
+    **dict.fromkeys(("metammf-mf", "metammf-lightgcn", "metammf-gcn"), COMPANIONS),
 }
 DEFAULTS: Final[Grid] = ({},)
 
