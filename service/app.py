@@ -86,18 +86,16 @@ def create_app(settings: Settings) -> Application:
         if keeper is not None:
             keeper.start()
         follower.start()
+        await app.prepare()
         watching = asyncio.gather(
             watch_loop(telemetry.loop_lag),
             watch_lag(catalog, event_log, telemetry.catalog, clock=time.time),
             _document(app, follower, workers),
         )
-        await app.prepare()
         try:
             yield
         finally:
             watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
             await follower.stop()
             workers.shutdown(wait=True)
             observer.close()
@@ -106,6 +104,9 @@ def create_app(settings: Settings) -> Application:
             if keeper is not None:
                 keeper.close()
             await event_log.close()
+            # Last, for a fault in it must not leave anything open.
+            with suppress(asyncio.CancelledError):
+                await watching
 
     documented = settings.docs == "on"
     app = Application(

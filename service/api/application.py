@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_fields_from_routes
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -20,9 +21,14 @@ class Application(FastAPI):
         self._outermost = layer(self._outermost, **options)
 
     async def prepare(self) -> None:
-        """Have FastAPI make its routes now; the first request would hold the event loop for it."""
+        """Have FastAPI make its routes and their fields now.
+
+        The first request would hold the event loop for it. Fields are told apart by which object
+        they are and made without a lock: OpenAPI by a worker must not meet others than requests do.
+        """
         nowhere = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
         await super().__call__({**nowhere, "query_string": b""}, _nothing, _nobody)
+        get_fields_from_routes(self.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the layers, then FastAPI, answer."""
