@@ -60,6 +60,8 @@ class _Server(uvicorn.Server):
 def main() -> None:
     """Serve until interrupted, as the service does."""
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app, port=0, log_config=None, access_log=False, server_header=False, ws="none"
     )
