@@ -13,6 +13,9 @@ from models.graph import InteractionGraph
 from models.recommender import EMBEDDING_SCALE
 
 SLOPE = 0.01
+# Ids are drawn this small, about as the released code draws them: from long ones the layers learn
+# by heart who met what, within an epoch or two, where users have met few videos.
+ID_SCALE = 0.01
 
 
 class ModalityLayer(nn.Module):
@@ -50,6 +53,8 @@ class Mmgcn(WholeGraph):
     ) -> None:
         """Convolve `layers` times along `graph`, whose scaling must be the mean."""
         super().__init__(free)
+        for ids in (self.users, self.videos):
+            ids.data *= ID_SCALE / EMBEDDING_SCALE
         self.graph, self.features = graph, features
         modalities, users, width = len(features.widths), free.users, free.width
         self.preferences = nn.Parameter(torch.randn(modalities, users, width) * EMBEDDING_SCALE)

@@ -283,6 +283,14 @@ def test_mmgcn_convolves_each_modality_and_takes_the_mean_of_what_there_is() -> 
     assert_scores(network, users, videos)
 
 
+def test_mmgcn_draws_ids_short_beside_preferences_and_content() -> None:
+    torch.manual_seed(0)
+    free = Free(users=500, videos=len(JOINED), width=16)
+    network = Mmgcn(graph("mean"), features(), free, layers=2)
+    assert 0.009 < float(network.users.std()) < 0.011
+    assert float(network.preferences.std()) > 0.05
+
+
 def softmax(values: Doubles) -> Doubles:
     grown = np.exp(values)
     share: Doubles = grown / grown.sum()

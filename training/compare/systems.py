@@ -30,6 +30,12 @@ PULLS_ALONG: Final[Grid] = [
     {"regularisation": 1e-4, "learning_rate": 1e-3},
     {"regularisation": 1e-2, "learning_rate": 1e-3},
 ]
+# Three layers, as published, once with ids that are held short.
+PULLS_OF_MODALITIES: Final[Grid] = [
+    {"regularisation": 1e-3, "learning_rate": 1e-3},
+    {"regularisation": 1.0, "learning_rate": 1e-3, "layers": 3},
+    {"regularisation": 1e-2, "learning_rate": 1e-3, "layers": 3},
+]
 TEMPERATURES: Final = _each("temperature", 0.2, 0.15, 0.3)
 # Companions help arrivals, and videos that few know; elsewhere they cost a little.
 COMPANIONS: Final[Grid] = [{"temperature": 0.2}, {"extra_weight": 0.0}, {"temperature": 0.15}]
@@ -38,9 +44,8 @@ COMPANIONS: Final[Grid] = [{"temperature": 0.2}, {"extra_weight": 0.0}, {"temper
 GRIDS: Final[Mapping[str, Grid]] = {
     "gf-cf": [{"vectors": 32}, {"vectors": 128}, {"vectors": 256, "weight": 1.0}],
     **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet", "clcrec"), PULLS),
-    **dict.fromkeys(
-        ("lightgcn", "graphsage", "gat", "ngcf", "mmgcn", "grcn", "lattice"), PULLS_ALONG
-    ),
+    **dict.fromkeys(("lightgcn", "graphsage", "gat", "ngcf", "grcn", "lattice"), PULLS_ALONG),
+    "mmgcn": PULLS_OF_MODALITIES,
     "cosine-mf": TEMPERATURES,
     **dict.fromkeys(("metammf-mf", "metammf-lightgcn", "metammf-gcn"), COMPANIONS),
 }
