@@ -115,8 +115,8 @@ class _Server(uvicorn.Server):
         # What is there by now stays: no full collection looks at it again, 60 ms each time.
         gc.collect()
         gc.freeze()
-        told = f" API documentation: {root}/docs" if self._app.docs_url else ""
-        console.print(f"Ready: bundle {view.bundle_id}.{told}\nTry:")
+        told = f" API documentation: {root}/docs." if self._app.docs_url else ""
+        console.print(f"Ready: bundle {view.bundle_id}. Console: {root}/console.{told}\nTry:")
         try:
             lines = _curl_lines(view, root, self._curl, self._example)
         except OSError as error:

@@ -31,6 +31,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1
 MAX_ERRORS: Final = 20
 MAX_ECHO: Final = 80
+# What pydantic puts before a text of ours.
+OWN_WORDS: Final = "Value error, "
 CHALLENGE: Final = 'Bearer realm="recommender"'
 
 
@@ -119,7 +121,7 @@ def describe_faults(errors: Sequence[Any]) -> list[dict[str, str]]:
     return [
         {
             "field": ".".join(str(part) for part in error["loc"])[: MAX_ECHO * 2],
-            "expected": error["msg"][: MAX_ECHO * 4],
+            "expected": error["msg"].removeprefix(OWN_WORDS)[: MAX_ECHO * 4],
             "got": _echo(error.get("input")),
             "type": error["type"],
         }
