@@ -32,8 +32,8 @@ PULLS_ALONG: Final[Grid] = [
 ]
 # Three layers, as published, once with ids that are held short.
 PULLS_OF_MODALITIES: Final[Grid] = [
-    {"regularisation": 1e-3, "learning_rate": 1e-3},
     {"regularisation": 1.0, "learning_rate": 1e-3, "layers": 3},
+    {"regularisation": 1e-3, "learning_rate": 1e-3},
     {"regularisation": 1e-2, "learning_rate": 1e-3, "layers": 3},
 ]
 TEMPERATURES: Final = _each("temperature", 0.2, 0.15, 0.3)
