@@ -38,7 +38,11 @@ PULLS_OF_MODALITIES: Final[Grid] = [
 ]
 TEMPERATURES: Final = _each("temperature", 0.2, 0.15, 0.3)
 # Companions help arrivals, and videos that few know; elsewhere they cost a little.
-COMPANIONS: Final[Grid] = [{"temperature": 0.2}, {"extra_weight": 0.0}, {"temperature": 0.15}]
+COMPANIONS: Final[Grid] = [
+    {"temperature": 0.2},
+    {"extra_weight": 0.0},
+    {"extra_weight": 0.0, "vector_dim": 128},
+]
 # Three settings for each system that has any, the likeliest first, of what decides most on how far
 # it gets. All others are the system's own defaults.
 GRIDS: Final[Mapping[str, Grid]] = {
