@@ -57,7 +57,7 @@ def serve(settings: Settings, *, example: Path | None) -> None:
         ws="none",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = _Server(config, app, example, CURL_WITH_KEY if settings.api_keys else CURL)
+    server = _Server(config, app, example, settings)
     server.run()
     if not server.started:
         sys.exit(1)
@@ -85,12 +85,12 @@ class _Server(uvicorn.Server):
     """Uvicorn's server, with a greeting once there is something to answer from."""
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, example: Path | None, curl: str
+        self, config: uvicorn.Config, app: FastAPI, example: Path | None, settings: Settings
     ) -> None:
         super().__init__(config)
         self._app = app
         self._example = example
-        self._curl = curl
+        self._settings = settings
         self._greeting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -115,13 +115,18 @@ class _Server(uvicorn.Server):
         # What is there by now stays: no full collection looks at it again, 60 ms each time.
         gc.collect()
         gc.freeze()
-        told = f" API documentation: {root}/docs." if self._app.docs_url else ""
-        console.print(f"Ready: bundle {view.bundle_id}. Console: {root}/console.{told}\nTry:")
+        console.print(f"Ready: bundle {view.bundle_id}.")
+        if self._settings.console == "on":
+            console.print(f"Console: {root}/console")
+        if self._settings.docs == "on":
+            console.print(f"API documentation: {root}/docs")
+        console.print("Try:")
+        curl = CURL_WITH_KEY if self._settings.api_keys else CURL
         try:
-            lines = _curl_lines(view, root, self._curl, self._example)
+            lines = _curl_lines(view, root, curl, self._example)
         except OSError as error:
             console.print(f"  (the example could not be written: {error})")
-            lines = _curl_lines(view, root, self._curl, None)
+            lines = _curl_lines(view, root, curl, None)
         for line in lines:
             console.print(f"  {line}")
 

@@ -165,6 +165,20 @@ def test_the_printed_commands_work_as_they_are(trained: Path, tmp_path: Path) ->
         assert len(replies[2]["recommendations"]) == 5
 
 
+def test_it_names_the_pages_it_has_and_no_others(trained: Path, tmp_path: Path) -> None:
+    with serving(*arguments(trained, tmp_path)) as process, client(process) as http:
+        process.wait_for(r"(similar\?k=5)")
+        pages = re.findall(r"^(Console|API documentation): (\S+)$", process.output, re.MULTILINE)
+        assert [name for name, _ in pages] == ["Console", "API documentation"]
+        assert [http.get(page).status_code for _, page in pages] == [200, 200]
+    env = {"RECO_CONSOLE": "off", "RECO_DOCS": "off"}
+    with serving(*arguments(trained, tmp_path), env=env) as process, client(process) as http:
+        process.wait_for(r"(similar\?k=5)")
+        assert "Console" not in process.output
+        assert "/docs" not in process.output
+        assert [http.get(path).status_code for path in ("/console", "/docs")] == [404, 404]
+
+
 def test_the_environment_sets_what_flags_do_not(trained: Path, tmp_path: Path) -> None:
     env = {
         "RECO_BUNDLES": str(trained),
