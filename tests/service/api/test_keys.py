@@ -247,6 +247,7 @@ def test_no_token_is_ever_logged_or_sent_back(trained: Path, tmp_path: Path) -> 
     }
     arguments = ["--bundles", str(trained), "--event-log", log]
     with serving(*arguments, env=environment) as process, asking(process.url) as http:
+        process.wait_for(r"(Ready: .*)\n")
         answers = []
         for token in tokens:
             headers = bearing(token)
