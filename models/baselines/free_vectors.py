@@ -15,7 +15,7 @@ class Free(NamedTuple):
 
     `sparse` gives them sparse gradients: not where vectors are refined along a whole graph. Where
     `cold: (V,)` is true nothing is known of an id: these start at 0, and stay there if no step
-    moves them.
+    moves them. A column of a vector is drawn with the deviation `scale`.
     """
 
     users: int
@@ -23,6 +23,7 @@ class Free(NamedTuple):
     width: int
     sparse: bool = False
     cold: Tensor | None = None
+    scale: float = EMBEDDING_SCALE
 
 
 class FreeVectors(nn.Module):
@@ -32,8 +33,8 @@ class FreeVectors(nn.Module):
         """Draw the vectors."""
         super().__init__()
         self.sparse = free.sparse
-        self.users = nn.Parameter(torch.randn(free.users, free.width) * EMBEDDING_SCALE)
-        self.videos = nn.Parameter(torch.randn(free.videos, free.width) * EMBEDDING_SCALE)
+        self.users = nn.Parameter(torch.randn(free.users, free.width) * free.scale)
+        self.videos = nn.Parameter(torch.randn(free.videos, free.width) * free.scale)
         if free.cold is not None:
             self.videos.data[free.cold] = 0
 

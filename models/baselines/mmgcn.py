@@ -52,9 +52,7 @@ class Mmgcn(WholeGraph):
         self, graph: InteractionGraph, features: Features, free: Free, *, layers: int
     ) -> None:
         """Convolve `layers` times along `graph`, whose scaling must be the mean."""
-        super().__init__(free)
-        for ids in (self.users, self.videos):
-            ids.data *= ID_SCALE / EMBEDDING_SCALE
+        super().__init__(free._replace(scale=ID_SCALE))
         self.graph, self.features = graph, features
         modalities, users, width = len(features.widths), free.users, free.width
         self.preferences = nn.Parameter(torch.randn(modalities, users, width) * EMBEDDING_SCALE)
