@@ -3,8 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from tests.support.milvus import MilvusServer
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws is the same whatever ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
