@@ -14,6 +14,7 @@ from torch.nn.functional import embedding_bag, normalize
 from models.recommender import WithContent
 from training.data.companions import Companions
 from training.objective import softmax_loss
+from training.team import ALONE, Team
 
 # How far a user's vector is moved towards the mean content of what they met, both of unit length.
 # Chosen on validation, one for all data sets.
@@ -28,25 +29,33 @@ def companion_loss(
     *,
     temperature: float,
     device: torch.device,
+    team: Team = ALONE,
 ) -> Tensor:
     """Return the mean of -log p(i) over drawn users, i a video of theirs: a scalar.
 
     p is the softmax, over the videos drawn for all of them, of the cosine of a video's
     content and the sum of the contents of other videos of the user, divided by the `temperature`.
-    No id takes part: content learns which videos go together. The network is on `device`.
+    No id takes part: content learns which videos go together. The network is on `device`. Of a
+    `team`, all of whom draw alike, each does its share of the users: the loss is weighted so that
+    its mean over processes is that of all.
     """
     drawn = companions.draw(rng)
-    rows, places = np.unique(np.concatenate([drawn.wanted, drawn.others]), return_inverse=True)
+    mine, weight = team.share(len(drawn.wanted))
+    own = np.isin(drawn.owners, mine)
+    rows, places = np.unique(np.concatenate([drawn.wanted, drawn.others[own]]), return_inverse=True)
     contents = network.contents(torch.from_numpy(rows).to(device))
     wanted, others = torch.split(
-        torch.from_numpy(places).to(device), [len(drawn.wanted), len(drawn.others)]
+        torch.from_numpy(places).to(device), [len(drawn.wanted), int(own.sum())]
     )
     found = contents.index_select(0, wanted)
-    owners = torch.from_numpy(drawn.owners).to(device)
-    told = torch.zeros_like(found).index_add(0, owners, contents.index_select(0, others))
+    owners = torch.from_numpy(np.searchsorted(mine, drawn.owners[own])).to(device)
+    users = torch.from_numpy(mine).to(device)
+    sought = found.index_select(0, users)
+    told = torch.zeros_like(sought).index_add(0, owners, contents.index_select(0, others))
     # What was drawn for somebody else is no other video if it is the same one.
-    same = (wanted[:, None] == wanted).nonzero(as_tuple=True)
-    return softmax_loss(normalize(told, dim=1) / temperature, found, found, (same[0], same[1]))
+    same = (wanted.index_select(0, users)[:, None] == wanted).nonzero(as_tuple=True)
+    sides = normalize(told, dim=1) / temperature, sought, found
+    return weight * softmax_loss(*sides, (same[0], same[1]))
 
 
 def pulled(users: Tensor, contents: Tensor, companions: Companions) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed
 from torch.nn import Parameter
 
+from training.data.dataset import Rows
 from training.data.sampling import Batch
 
 
@@ -81,16 +82,22 @@ class Team:
         distributed.all_gather(found, padded)
         return [one[:length] for one, length in zip(found, lengths, strict=True)]
 
-    def part(self, batch: Batch) -> tuple[Batch, float]:
-        """Return this process's share of a batch that all have drawn alike, and its weight.
+    def share(self, length: int) -> tuple[Rows, float]:
+        """Return which of `length` places this process does, ascending, and their weight.
 
-        Weighted so, the mean over processes of the mean losses is the mean loss of the batch. A
-        batch smaller than the team is done by all of them in full.
+        Weighted so, the mean over processes of mean losses is the mean loss of all places. Fewer
+        than the team has processes are done by all of them in full.
         """
-        if self.size == 1 or len(batch.users) < self.size:
-            return batch, 1.0
-        mine = np.arange(self.rank, len(batch.users), self.size)
-        weight = len(mine) * self.size / len(batch.users)
+        if length < self.size:
+            return np.arange(length), 1.0
+        mine = np.arange(self.rank, length, self.size)
+        return mine, len(mine) * self.size / length
+
+    def part(self, batch: Batch) -> tuple[Batch, float]:
+        """Return this process's `share` of a batch that all have drawn alike, and its weight."""
+        mine, weight = self.share(len(batch.users))
+        if len(mine) == len(batch.users):
+            return batch, weight
         users, positives = batch.users[mine], batch.positives[mine]
         if batch.met is None:
             return Batch(users, positives, batch.negatives[mine], None), weight

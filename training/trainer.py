@@ -187,7 +187,7 @@ class Trainer:
         return Rehearsal(self._tensor(arriving), self._tensor(kept))
 
     def _of_companions(self) -> Tensor | float:
-        """Return the weighted loss of what users met together, alike in all processes of a team."""
+        """Return the weighted loss of what users met together, this process's share."""
         if not self._companions or not isinstance(self._network, WithContent):
             return 0.0
         found = companion_loss(
@@ -196,6 +196,7 @@ class Trainer:
             self._rng,
             temperature=self._config.temperature,
             device=self._device,
+            team=self._team,
         )
         return self._config.extra_weight * found
 

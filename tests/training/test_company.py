@@ -15,6 +15,7 @@ from training.company import PULL, companion_loss, pulled
 from training.config import configure
 from training.data.companions import Companions
 from training.data.dataset import Dataset
+from training.team import ALONE, Team
 from training.trainer import Trainer
 
 
@@ -48,6 +49,24 @@ def test_the_loss_is_that_of_its_formula() -> None:
         scores = vectors[[wanted, *rivals]] @ told / 0.4
         total += float(scores.logsumexp(0) - scores[0])
     assert loss.item() == pytest.approx(total / len(batch.wanted), rel=1e-9)
+
+
+def test_the_shares_of_a_team_are_the_whole() -> None:
+    train = interactions([(user, (user * 5 + step) % 17) for user in range(9) for step in range(4)])
+    source = Companions(train, users=9)
+    generator = torch.Generator().manual_seed(0)
+    network: Any = Given(torch.randn(17, 5, generator=generator, dtype=torch.float64))
+
+    def gradient(team: Team) -> Tensor:
+        rng = np.random.default_rng(3)
+        device = torch.device("cpu")
+        loss = companion_loss(network, source, rng, temperature=0.4, device=device, team=team)
+        (found,) = torch.autograd.grad(loss, [network.vectors])
+        return found
+
+    shares = [gradient(Team(rank=rank, size=3)) for rank in range(3)]
+    torch.testing.assert_close(torch.stack(shares).mean(0), gradient(ALONE))
+    assert not torch.allclose(shares[0], shares[1])
 
 
 def test_users_are_moved_by_the_mean_content_of_what_they_met_and_others_stay() -> None:
