@@ -100,7 +100,7 @@ MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "grcn": ALONG,
     "lattice": ALONG,
     "invrl": PAIRWISE,
-    "clcrec": PAIRWISE | {"objective": "softmax", "arrival_share": 0.5},
+    "clcrec": PAIRWISE | {"objective": "softmax", "arrival_share": 0.5, "extra_weight": 0.1},
     "dropoutnet": PAIRWISE | {"arrival_share": 0.5},
 }
 

@@ -18,17 +18,21 @@ TEMPERATURE = 0.2
 class ClcRec(ContentNetwork):
     """A known video is its id's vector z_i, an arrival its content g_i = W2 LeakyReLU(W1 f_i).
 
+    f_i are the features, of a length of about 1 (the released code has them of unit length).
+
     L = U-I contrast, the softmax objective over what users met, in which a share of the videos is
     represented by content (`arrival_share`; half of them in the paper), plus the R-E contrast
     (`extra_weight` times): the mean of -log softmax of cos(z_i, g_j) / tau over the step's videos
-    j at j = i. (The released code sets an id against negatives drawn for it; here all videos met
-    in the step are each other's negatives. It also hides cold videos' scores by 1e-15, not by
-    -inf, which is mended in the evaluation that all systems share.)
+    j at j = i. With a weight of 1 it hides who met what, where users met few: by default it is .1.
+
+    The released code sets an id against negatives drawn for it; here all videos met in the step are
+    each other's negatives. It also hides cold videos' scores by 1e-15, not by -inf, which is mended
+    in the evaluation that all systems share.
     """
 
     def __init__(self, features: Tensor, free: Free) -> None:
         """Draw vectors, and a map of standardised `features: (V, F)` to the same width."""
-        super().__init__(features, free)
+        super().__init__(features * features.shape[1] ** -0.5, free)  # see `FeatureMap`
         self.content = TwoLayers(features.shape[1], HIDDEN, free.width)
 
     def networks(self) -> Sequence[nn.Module]:

@@ -8,7 +8,7 @@ from torch.nn.functional import softplus
 
 from models.baselines.free_vectors import Free
 from models.baselines.vbpr import Vbpr
-from models.recommender import Step
+from models.recommender import EMBEDDING_SCALE, Step
 
 ENVIRONMENTS = 4
 # How far the mask of a feature is blurred in training.
@@ -36,7 +36,8 @@ class InvRl(Vbpr):
         fan_in = features.shape[1]
         self.mask = nn.Parameter(torch.zeros(fan_in))
         drawn = torch.randn(ENVIRONMENTS, free.width, fan_in)
-        self.environments = nn.Parameter(drawn * fan_in**-0.5)
+        # Scaled as the main map is (see `FeatureMap`): a step moves neither further than the other.
+        self.environments = nn.Parameter(drawn * EMBEDDING_SCALE)
 
     def feature_parameters(self) -> Iterable[nn.Parameter]:
         """Return all maps of features, and not the mask (see `Recommender`)."""
@@ -52,7 +53,7 @@ class InvRl(Vbpr):
         features = self.features[step.videos]
         apart = features[step.positives] - features[step.rivals()]
         tastes = step.user_vectors[:, -self.width - 1 : -1].detach()
-        margins = torch.einsum("bd,edf,bf->be", tastes, self.environments, apart)
+        margins = torch.einsum("bd,edf,bf->be", tastes, self.environments, apart * self.map.scale)
         owner = margins.detach().argmax(dim=1)
         taught = softplus(-margins.gather(1, owner[:, None])).mean()
         varied = self._variance(tastes, apart, owner)

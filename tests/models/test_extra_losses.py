@@ -71,7 +71,7 @@ def test_clc_rec_tells_the_content_of_a_video_from_that_of_others() -> None:
     network = drawn(clc_rec)
     met = [4, 1]
     ids = double(network.videos)[met]
-    contents = two_layers(network.content, double(JOINED))[met]
+    contents = two_layers(network.content, double(JOINED) / JOINED.shape[1] ** 0.5)[met]
     losses = []
     for place in range(2):
         cosines = [
@@ -110,7 +110,10 @@ def test_inv_rl_penalises_how_gradients_of_its_map_vary_over_environments() -> N
     positives, rivals = features[[4, 4, 1]], features[[5, 0, 0]]
     tastes = network.users.detach()[USER_ROWS][:, WIDTH:]
     by_environment = torch.einsum(
-        "bd,edf,bf->be", tastes, network.environments.detach(), positives - rivals
+        "bd,edf,bf->be",
+        tastes,
+        network.environments.detach() * network.map.scale,
+        positives - rivals,
     )
     owner = by_environment.argmax(1)
     kept = (network.mask.detach() + 0.5).clamp(0, 1)

@@ -24,6 +24,8 @@ def _each(name: str, *values: float) -> Grid:
 
 
 PULLS: Final = _each("regularisation", 1e-2, 1e-3, 3e-2)
+# A softmax over inner products goes on pulling where the pairwise loss is content.
+PULLS_OF_SOFTMAX: Final = _each("regularisation", 1e-1, 3e-2, 1e-2)
 # Along a graph a smaller step goes further on some data, at the cost of more epochs.
 PULLS_ALONG: Final[Grid] = [
     {"regularisation": 1e-3},
@@ -47,7 +49,8 @@ COMPANIONS: Final[Grid] = [
 # it gets. All others are the system's own defaults.
 GRIDS: Final[Mapping[str, Grid]] = {
     "gf-cf": [{"vectors": 32}, {"vectors": 128}, {"vectors": 256, "weight": 1.0}],
-    **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet", "clcrec"), PULLS),
+    **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet"), PULLS),
+    "clcrec": PULLS_OF_SOFTMAX,
     **dict.fromkeys(("lightgcn", "graphsage", "gat", "ngcf", "grcn", "lattice"), PULLS_ALONG),
     "mmgcn": PULLS_OF_MODALITIES,
     "cosine-mf": TEMPERATURES,
