@@ -32,6 +32,11 @@ PULLS_ALONG: Final[Grid] = [
     {"regularisation": 1e-4, "learning_rate": 1e-3},
     {"regularisation": 1e-2, "learning_rate": 1e-3},
 ]
+# LightGCN has ids alone, and stands a stronger pull.
+PULLS_OF_IDS_ALONG: Final[Grid] = [
+    *PULLS_ALONG[:2],
+    {"regularisation": 3e-2, "learning_rate": 1e-3},
+]
 # Three layers, as published, once with ids that are held short.
 PULLS_OF_MODALITIES: Final[Grid] = [
     {"regularisation": 1.0, "learning_rate": 1e-3, "layers": 3},
@@ -51,7 +56,8 @@ GRIDS: Final[Mapping[str, Grid]] = {
     "gf-cf": [{"vectors": 32}, {"vectors": 128}, {"vectors": 256, "weight": 1.0}],
     **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet"), PULLS),
     "clcrec": PULLS_OF_SOFTMAX,
-    **dict.fromkeys(("lightgcn", "graphsage", "gat", "ngcf", "grcn", "lattice"), PULLS_ALONG),
+    "lightgcn": PULLS_OF_IDS_ALONG,
+    **dict.fromkeys(("graphsage", "gat", "ngcf", "grcn", "lattice"), PULLS_ALONG),
     "mmgcn": PULLS_OF_MODALITIES,
     "cosine-mf": TEMPERATURES,
     **dict.fromkeys(("metammf-mf", "metammf-lightgcn", "metammf-gcn"), COMPANIONS),
