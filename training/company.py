@@ -40,22 +40,23 @@ def companion_loss(
     its mean over processes is that of all.
     """
     drawn = companions.draw(rng)
-    mine, weight = team.share(len(drawn.wanted))
-    own = np.isin(drawn.owners, mine)
+    share = team.share(len(drawn.wanted))
+    own, owners = share.among(drawn.owners)
     rows, places = np.unique(np.concatenate([drawn.wanted, drawn.others[own]]), return_inverse=True)
     contents = network.contents(torch.from_numpy(rows).to(device))
     wanted, others = torch.split(
         torch.from_numpy(places).to(device), [len(drawn.wanted), int(own.sum())]
     )
     found = contents.index_select(0, wanted)
-    owners = torch.from_numpy(np.searchsorted(mine, drawn.owners[own])).to(device)
-    users = torch.from_numpy(mine).to(device)
+    users = torch.from_numpy(share.places).to(device)
     sought = found.index_select(0, users)
-    told = torch.zeros_like(sought).index_add(0, owners, contents.index_select(0, others))
+    told = torch.zeros_like(sought).index_add(
+        0, torch.from_numpy(owners).to(device), contents.index_select(0, others)
+    )
     # What was drawn for somebody else is no other video if it is the same one.
     same = (wanted.index_select(0, users)[:, None] == wanted).nonzero(as_tuple=True)
     sides = normalize(told, dim=1) / temperature, sought, found
-    return weight * softmax_loss(*sides, (same[0], same[1]))
+    return share.weight * softmax_loss(*sides, (same[0], same[1]))
 
 
 def pulled(users: Tensor, contents: Tensor, companions: Companions) -> Tensor:

@@ -4,15 +4,30 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
 from torch.nn import Parameter
 
-from training.data.dataset import Rows
+from training.data.dataset import Mask, Rows
 from training.data.sampling import Batch
+
+
+class Share(NamedTuple):
+    """What one process does of what all have drawn alike: ascending `places: (M,)`.
+
+    With its mean loss counted `weight` times, the mean over processes is the mean of all places.
+    """
+
+    places: Rows
+    weight: float
+
+    def among(self, places: Rows) -> tuple[Mask, Rows]:
+        """Return which of `places: (N,)` are in the share, and where in it these stand."""
+        own = np.isin(places, self.places)
+        return own, np.searchsorted(self.places, places[own])
 
 
 @dataclass(frozen=True)
@@ -82,29 +97,28 @@ class Team:
         distributed.all_gather(found, padded)
         return [one[:length] for one, length in zip(found, lengths, strict=True)]
 
-    def share(self, length: int) -> tuple[Rows, float]:
-        """Return which of `length` places this process does, ascending, and their weight.
+    def share(self, length: int) -> Share:
+        """Return this process's share of `length` places.
 
-        Weighted so, the mean over processes of mean losses is the mean loss of all places. Fewer
-        than the team has processes are done by all of them in full.
+        Fewer than the team has processes are done by all of them in full.
         """
         if length < self.size:
-            return np.arange(length), 1.0
+            return Share(np.arange(length), 1.0)
         mine = np.arange(self.rank, length, self.size)
-        return mine, len(mine) * self.size / length
+        return Share(mine, len(mine) * self.size / length)
 
     def part(self, batch: Batch) -> tuple[Batch, float]:
         """Return this process's `share` of a batch that all have drawn alike, and its weight."""
-        mine, weight = self.share(len(batch.users))
+        share = self.share(len(batch.users))
+        mine, weight = share
         if len(mine) == len(batch.users):
             return batch, weight
         users, positives = batch.users[mine], batch.positives[mine]
         if batch.met is None:
             return Batch(users, positives, batch.negatives[mine], None), weight
         rows, columns = batch.met
-        own = rows % self.size == self.rank
-        met = rows[own] // self.size, columns[own]
-        return Batch(users, positives, batch.negatives, met), weight
+        own, places = share.among(rows)
+        return Batch(users, positives, batch.negatives, (places, columns[own])), weight
 
     def shared(self, value: Any) -> Any:
         """Return the `value` of the leading process, in every process."""

@@ -135,13 +135,6 @@ def test_inv_rl_penalises_how_gradients_of_its_map_vary_over_environments() -> N
 
 def test_inv_rl_lets_go_of_a_feature_whose_meaning_depends_on_where_it_is_met() -> None:
     """Feature 0 says what half of the users like and the other half dislike; feature 1 is plain."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        torn, plain = _kept_when_users_are_torn_about_the_first()
-    assert torn < plain - 0.05
-
-
-def _kept_when_users_are_torn_about_the_first() -> list[float]:
     rng = np.random.default_rng(0)
     features = torch.from_numpy(rng.choice([-1.0, 1.0], size=(40, 2)).astype(np.float32))
     network = InvRl(features, Free(2, 40, 2))
@@ -152,7 +145,7 @@ def _kept_when_users_are_torn_about_the_first() -> list[float]:
         apart = torch.tensor([[0.1, 0.1], [0.0, 0.1], [0.0, 0.1], [-0.1, 0.1]])
         network.environments.copy_(apart[:, None, :].expand_as(network.environments))
     optimiser = torch.optim.Adam([network.mask, network.environments], lr=0.02)
-    for _ in range(100):
+    for _ in range(200):
         users = torch.from_numpy(rng.integers(2, size=64))
         places = torch.from_numpy(rng.integers(40, size=(64, 2)))
         first, second = features[places[:, 0]], features[places[:, 1]]
@@ -165,5 +158,6 @@ def _kept_when_users_are_torn_about_the_first() -> list[float]:
         optimiser.zero_grad()
         torch.autograd.backward(100 * network.extra_loss(step))
         optimiser.step()
-    kept: list[float] = (network.mask + 0.5).clamp(0, 1).tolist()
-    return kept
+    with torch.no_grad():
+        kept = (network.mask + 0.5).clamp(0, 1)
+    assert kept[0] < kept[1] - 0.1
