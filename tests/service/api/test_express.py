@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
+from models.bundle import layout
 from models.ids import UserId
 from service.api.express import HOLD_SECONDS, TOGETHER, Express, Quick
-from tests.support.server import Api, settings_for
+from tests.support.server import Api, eventually, settings_for
 
 USERS = ["user-00000", "user-00019", "nobody", "new comer", "a/b", "é", "%2F"]
 
@@ -80,7 +81,8 @@ def test_the_short_way_is_counted_as_a_request_and_guarded_like_all(api: Api) ->
 def test_what_answers_suffer_from_is_said_on_both_ways(bundles: Path, tmp_path: Path) -> None:
     with Api(settings_for(bundles, tmp_path / "events.db")) as api:
         api.ready()
-        api.services.catalog.note_bundle("damaged")
+        (bundles / layout.CURRENT).write_text("gone")
+        eventually(lambda: api.metric("reco_degraded", fault="bundle"))
         assert "X-Degraded" in short(api, "user-00000", 5).headers
         assert "X-Degraded" in long(api, "user-00000", 5).headers
 
