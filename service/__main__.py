@@ -22,7 +22,7 @@ from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import make_current
 from service.catalog.milvus.engine import EngineAway
 from service.doctor import examine
-from service.errors import MissingExtra, ServiceError
+from service.errors import AddressTaken, MissingExtra, ServiceError
 from service.keys import KeysError, Scope, create_key, read_keys, revoke_key
 from service.pushing import push
 from service.server import serve as run_server
@@ -47,6 +47,9 @@ EventLogUrl = Annotated[
 ]
 Host = Annotated[str | None, typer.Option(help="Address to listen on [env: RECO_HOST].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [env: RECO_PORT].")]
+Processes = Annotated[
+    int | None, typer.Option(help="Processes that listen there [env: RECO_PROCESSES].")
+]
 Example = Annotated[
     Path | None, typer.Option(help="Write a made-up video here and show how to send it.")
 ]
@@ -59,13 +62,15 @@ def serve(
     event_log: EventLogUrl = None,
     host: Host = None,
     port: Port = None,
+    processes: Processes = None,
     example: Example = None,
 ) -> None:
     """Serve until interrupted. Every other setting is RECO_<NAME> in the environment."""
-    settings = _settings(bundles=bundles, event_log=event_log, host=host, port=port)
+    where = {"host": host, "port": port, "processes": processes}
+    settings = _settings(bundles=bundles, event_log=event_log, **where)
     try:
         run_server(settings, example=example)
-    except (EventLogError, KeysError, MissingExtra, ServiceError) as error:
+    except (AddressTaken, EventLogError, KeysError, MissingExtra, ServiceError) as error:
         _fail(str(error))
 
 

@@ -39,10 +39,12 @@ from service.catalog.replay import Replay
 from service.catalog.shelf import Shelf
 from service.catalog.store import Catalog
 from service.errors import MissingExtra
+from service.group import Member
 from service.keys import Keyring
 from service.loop_lag import watch_loop
 from service.pushing import keeper_for
 from service.settings import Settings
+from service.siblings import Siblings
 from service.telemetry import KINDS, Kind, Telemetry
 
 if TYPE_CHECKING:
@@ -50,10 +52,15 @@ if TYPE_CHECKING:
 
 # Imports at once: each may last for hours, and two keep the event log and the network busy.
 IMPORTS: Final = 2
+# How long a process of several waits for something to answer from before it listens.
+PATIENCE_SECONDS: Final = 10.0
 
 
-def create_app(settings: Settings) -> Application:
-    """Return the application; files and threads are opened when its lifespan begins."""
+def create_app(settings: Settings, member: Member | None = None) -> Application:
+    """Return the application; files and threads are opened when its lifespan begins.
+
+    As the `member` of a group it begins to listen once there is something to answer from.
+    """
     telemetry = Telemetry()
     tracing = _tracing(settings)
 
@@ -78,24 +85,38 @@ def create_app(settings: Settings) -> Application:
         )
         workers = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="worker")
         observer = Observer(telemetry, share=settings.inspected_share)
+        siblings = Siblings(telemetry.registry, member)
         app.state.services = Services(
-            settings, catalog, follower, event_log, telemetry, observer, workers, time.time, tracing
+            settings,
+            catalog,
+            follower,
+            event_log,
+            telemetry,
+            siblings,
+            observer,
+            workers,
+            time.time,
+            tracing,
         )
         if tracing is not None:
             follower.trace = tracing.visible
         if keeper is not None:
             keeper.start()
         follower.start()
+        await siblings.open()
         await app.prepare()
         watching = asyncio.gather(
             watch_loop(telemetry.loop_lag),
             watch_lag(catalog, event_log, telemetry.catalog, clock=time.time),
             _document(app, follower, workers),
         )
+        if member is not None:
+            await _something_to_answer_from(follower)
         try:
             yield
         finally:
             watching.cancel()
+            siblings.close()
             await follower.stop()
             workers.shutdown(wait=True)
             observer.close()
@@ -122,15 +143,20 @@ def create_app(settings: Settings) -> Application:
         swagger_ui_oauth2_redirect_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
+    _route(app, settings)
+    _protect(app, settings, telemetry)
+    _watch(app, settings, telemetry, tracing)
+    _describe(app, keys_needed=settings.api_keys is not None)
+    return app
+
+
+def _route(app: Application, settings: Settings) -> None:
+    """Give it the routes, and answers to what goes wrong in them."""
     for module in (recommendations, videos, imports, interactions, users, operations):
         app.include_router(module.router)
     if settings.console == "on":
         app.include_router(console_router())
     add_problem_handlers(app)
-    _protect(app, settings, telemetry)
-    _watch(app, settings, telemetry, tracing)
-    _describe(app, keys_needed=settings.api_keys is not None)
-    return app
 
 
 def _protect(app: Application, settings: Settings, telemetry: Telemetry) -> None:
@@ -193,6 +219,15 @@ def _served(state: State) -> tuple[str, str] | None:
     services: Services | None = getattr(state, "services", None)
     view = None if services is None else services.catalog.latest
     return None if view is None else (view.bundle_id, view.position)
+
+
+async def _something_to_answer_from(follower: Follower) -> None:
+    """Wait for a view: the other processes answer meanwhile, and this one would only refuse.
+
+    Where there is none to be had somebody has to say so, so not for ever.
+    """
+    with suppress(TimeoutError):
+        await asyncio.wait_for(follower.first_view(), PATIENCE_SECONDS)
 
 
 async def _document(app: FastAPI, follower: Follower, workers: Executor) -> None:

@@ -37,6 +37,14 @@ class MissingExtra(Exception):
         super().__init__(f"{setting} needs an extra: pip install '.[{extra}]'")
 
 
+class AddressTaken(Exception):
+    """Nobody can listen where we should; the service does not start."""
+
+    def __init__(self, host: str, port: int, fault: str) -> None:
+        """Keep where, and what the system says of it."""
+        super().__init__(f"cannot listen at {host}, port {port}: {fault}")
+
+
 class InvalidInput(ServiceError):
     """A well-formed request that the loaded bundle cannot take. Carries a fault for each field."""
 

@@ -21,10 +21,14 @@ class About:
 ABOUT: Final[ContextVar[About | None]] = ContextVar("about", default=None)
 
 
-def configure_logging(*, level: str, style: str) -> None:
-    """Send our lines and those of libraries to stderr in one shape: `console` or `json`."""
+def configure_logging(*, level: str, style: str, process: int | None = None) -> None:
+    """Send our lines and those of libraries to stderr in one shape: `console` or `json`.
+
+    Where there are several processes each says in its lines which `process` it is.
+    """
     shared: list[structlog.typing.Processor] = [
         _add_request,
+        *([] if process is None else [_Process(process)]),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -51,6 +55,19 @@ def configure_logging(*, level: str, style: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+class _Process:
+    """Says in a line which process wrote it; what the line says itself wins."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(
+        self, _: structlog.typing.WrappedLogger, __: str, line: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        line.setdefault("process", self._number)
+        return line
 
 
 def _add_request(

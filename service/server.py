@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from rich.console import Console
 from eventlog.log import open_event_log
 from service.app import create_app
 from service.catalog.view import View
+from service.group import Member, run_group
 from service.keys import read_keys
 from service.logs import configure_logging
 from service.settings import Settings
@@ -36,17 +38,38 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings, *, example: Path | None) -> None:
-    """Serve until interrupted. Into `example` goes a made-up video that the curl lines send."""
+    """Serve until interrupted. Into `example` goes a made-up video that the curl lines send.
+
+    Raises:
+        AddressTaken: several processes are wanted, and none can listen where they should.
+        EventLogError: the event log cannot be opened.
+        KeysError: there is a file of keys, and it cannot be read.
+        MissingExtra: a setting wants what is not installed.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
     configure_logging(level=settings.log_level, style=settings.log_format)
     # Fails here, in plain words, if the log cannot be opened; the application opens its own.
     asyncio.run(open_event_log(settings.event_log).close())
     _tell_who_may_ask(settings)
+    run = partial(_run, settings, example)
+    if settings.processes == 1:
+        run(None)
+    else:
+        where = settings.host, settings.port
+        run_group(settings.processes, *where, run, patience=2 * DRAIN_SECONDS)
+
+
+def _run(settings: Settings, example: Path | None, member: Member | None) -> None:
+    """Serve in this process, alone or as the `member` of a group."""
+    if member is not None:
+        configure_logging(
+            level=settings.log_level, style=settings.log_format, process=member.number
+        )
     for number in (signal.SIGINT, signal.SIGTERM):
         # Uvicorn drains, then raises the signal again: asked to end, we have ended well.
         signal.signal(number, lambda *_: sys.exit(0))
-    app = create_app(settings)
+    app = create_app(settings, member)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -57,8 +80,8 @@ def serve(settings: Settings, *, example: Path | None) -> None:
         ws="none",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = _Server(config, app, example, settings)
-    server.run()
+    server = _Server(config, app, example, settings, member)
+    server.run(list(member.sockets) if member else None)
     if not server.started:
         sys.exit(1)
 
@@ -85,16 +108,24 @@ class _Server(uvicorn.Server):
     """Uvicorn's server, with a greeting once there is something to answer from."""
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, example: Path | None, settings: Settings
+        self,
+        config: uvicorn.Config,
+        app: FastAPI,
+        example: Path | None,
+        settings: Settings,
+        member: Member | None,
     ) -> None:
         super().__init__(config)
         self._app = app
         self._example = example
         self._settings = settings
+        self._member = member
         self._greeting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then greet beside the serving."""
+        if self._member is not None:
+            asyncio.get_running_loop().add_reader(self._member.parent, self._orphaned)
         await super().startup(sockets)
         if self.started:
             self._greeting = asyncio.create_task(self._greet())
@@ -105,16 +136,26 @@ class _Server(uvicorn.Server):
             self._greeting.cancel()
         await super().shutdown(sockets)
 
+    def _orphaned(self) -> None:
+        """End, for who would start us again and end us is gone."""
+        if self._member is not None:
+            asyncio.get_running_loop().remove_reader(self._member.parent)
+        log.error("the process that started this one is gone")
+        self.should_exit = True
+
     async def _greet(self) -> None:
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         root = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        # Plain text with no wrapping: these lines are made to be copied.
-        console = Console(soft_wrap=True, highlight=False, markup=False)
+        # Plain text with no wrapping: these lines are made to be copied. One process says them.
+        quiet = self._member is not None and self._member.number > 0
+        console = Console(soft_wrap=True, highlight=False, markup=False, quiet=quiet)
         console.print(f"Listening on {root}; loading the bundle …")
         view = await self._app.state.services.follower.first_view()
         # What is there by now stays: no full collection looks at it again, 60 ms each time.
         gc.collect()
         gc.freeze()
+        if quiet:
+            return
         console.print(f"Ready: bundle {view.bundle_id}.")
         if self._settings.console == "on":
             console.print(f"Console: {root}/console")

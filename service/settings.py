@@ -1,5 +1,6 @@
 """Every setting of the service. Each is also RECO_<NAME> in the environment."""
 
+import sys
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -46,6 +47,13 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that listen at this port, each a replica of its own; more than one "
+        "needs Linux. What else is set is each one's.",
+    )
     max_body_bytes: int = Field(
         4 << 20, ge=1024, description="Largest request body; a larger one is answered 413."
     )
@@ -155,6 +163,14 @@ class Settings(BaseSettings):
     def exposed(self) -> bool:
         """Whether others than this machine can ask, and nobody has to say who they are."""
         return self.api_keys is None and not _is_loopback(self.host)
+
+    @field_validator("processes", mode="after")
+    @classmethod
+    def _forked(cls, processes: int) -> int:
+        # Elsewhere the last one to listen may get all connections, and forks of torch may hang.
+        if processes > 1 and sys.platform != "linux":
+            raise ValueError("more than one process needs Linux")
+        return processes
 
     @field_validator("index", mode="after")
     @classmethod

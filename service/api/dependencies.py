@@ -25,6 +25,7 @@ from service.catalog.view import View
 from service.errors import Behind, Fault, InvalidInput
 from service.logs import ABOUT
 from service.settings import Settings
+from service.siblings import Siblings
 from service.steps import Step, unwatched
 from service.telemetry import Telemetry
 
@@ -47,6 +48,7 @@ class Services:
     follower: Follower
     event_log: EventLog
     telemetry: Telemetry
+    siblings: Siblings
     observer: Observer
     workers: ThreadPoolExecutor
     clock: Callable[[], float]

@@ -67,9 +67,13 @@ async def get_readyz(services: ServicesDep) -> Health:
 
 @router.get("/metrics", response_class=Response)
 async def get_metrics(request: Request, services: ServicesDep) -> Response:
-    """Return every metric in the format that Prometheus asked for."""
+    """Return every metric in the format that Prometheus asked for.
+
+    Where several processes share the port they are those of all, with the label `process`.
+    """
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(services.telemetry.registry), headers={"content-type": media_type})
+    metrics = await services.siblings.gather()
+    return Response(encode(metrics), headers={"content-type": media_type})
 
 
 def _examples(view: View) -> Examples:

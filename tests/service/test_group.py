@@ -1,0 +1,107 @@
+"""Who is started, started again and ended: with processes that do nothing else."""
+
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from service.errors import AddressTaken
+from service.shared_port import SharedPort
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several processes need Linux")
+
+PROGRAM = """
+import os, signal, sys, time
+from service.group import run_group
+
+def run(member):
+    print(member.number, member.size, flush=True)
+    {body}
+
+run_group(2, "127.0.0.1", 0, run, patience=1.0)
+"""
+
+
+def start(body: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-c", PROGRAM.format(body=body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(group: "subprocess.Popen[str]", line: str, *, times: int) -> None:
+    """Wait until a line was written so many times."""
+    assert group.stdout is not None
+    for _ in range(times):
+        while (read := group.stdout.readline()) != f"{line}\n":
+            assert read, "it ended"
+
+
+@pytest.mark.parametrize(
+    "body", ["sys.exit(1 if member.number else time.sleep(60))", "sys.exit(3)", "raise ValueError"]
+)
+def test_one_that_cannot_start_ends_all(body: str) -> None:
+    group = start(body)
+    group.communicate(timeout=20)
+    assert group.returncode == 1
+
+
+def test_one_that_does_not_end_when_asked_is_killed() -> None:
+    group = start(
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
+    told(group, "deaf", times=2)
+    asked = time.monotonic()
+    group.terminate()
+    group.communicate(timeout=20)
+    assert group.returncode == 0
+    assert 1.0 <= time.monotonic() - asked < 10
+
+
+def test_one_that_ends_is_started_again_and_keeps_its_number() -> None:
+    group = start("time.sleep(60) if member.number else None")
+    told(group, "0 2", times=3)
+    group.terminate()
+    assert "1 2" not in group.communicate(timeout=20)[0]
+    assert group.returncode == 0
+
+
+def test_a_shared_port_takes_no_connection_before_one_listens() -> None:
+    with SharedPort("127.0.0.1", 0) as shared:
+        (first,), (second,) = shared.bind(), shared.bind()
+        assert first.getsockname() == second.getsockname()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(first.getsockname(), timeout=5)
+        second.listen()
+        with socket.create_connection(first.getsockname(), timeout=5), second.accept()[0]:
+            pass
+        first.close()
+        second.close()
+
+
+def test_a_name_stands_for_all_of_its_addresses_that_are_here() -> None:
+    with SharedPort("localhost", 0) as shared:
+        bound = shared.bind()
+        assert "127.0.0.1" in {one.getsockname()[0] for one in bound}
+        assert len({one.getsockname()[1] for one in bound}) == 1
+        for one in bound:
+            one.close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_of_others_is_refused(host: str) -> None:
+    with pytest.raises(AddressTaken, match=f"cannot listen at {host}, port 8000: "):
+        SharedPort(host, 8000)
+
+
+def test_a_port_is_refused_that_another_has() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(AddressTaken, match=f"port {port}: Address already in use"):
+            SharedPort("127.0.0.1", port)
