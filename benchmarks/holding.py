@@ -1,13 +1,15 @@
 """Prints how long single callbacks hold the event loop while lists are asked for and videos arrive.
 
 What the loop does between two looks for sockets adds up (`reco_event_loop_lag_seconds`); this tells
-how long any one thing in it takes. `python -m benchmarks.holding` runs it, in two minutes.
+how long any one thing in it takes, and what an endpoint that does nothing has of that. `python -m
+benchmarks.holding` runs it, in three minutes.
 """
 
 import argparse
 import asyncio
 import os
 import runpy
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +40,8 @@ SECONDS: Final = 20
 LIMIT: Final = 2.0
 # Tells a child that it is one, and where to write.
 WRITE_TO: Final = "HOLDING_WRITE_TO"
+# A module that serves, watched.
+WATCHED: Final = (sys.executable, "-m", "benchmarks.holding")
 # So many kinds of callbacks are named.
 WORST: Final = 3
 
@@ -45,7 +49,7 @@ WORST: Final = 3
 class Held(NamedTuple):
     """Callbacks under one load: milliseconds of CPU and of the clock (N,), and the worst ones."""
 
-    videos: int
+    server: str
     load: str
     cpu: NDArray[np.float64]
     wall: NDArray[np.float64]
@@ -65,8 +69,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="where planted bundles are kept")
     parser.add_argument("--json", type=Path, help="a file of figures that these are written into")
     chosen = parser.parse_args()
-    found: list[Held] = []
     with tempfile.TemporaryDirectory() as scratch:
+        found = _bare(Path(scratch), chosen.seconds)
         for videos in chosen.videos:
             bundles = planted((chosen.cache or Path(scratch)) / f"serving-{videos}", videos)
             found += _measure(bundles, Path(scratch), videos, chosen.seconds)
@@ -74,9 +78,21 @@ def main() -> None:
     record(chosen.json, "event loop", dict(map(_told, found)))
 
 
+def _bare(scratch: Path, seconds: int) -> list[Held]:
+    """Measure the endpoint that the service is held against: what is of framework and machine."""
+    written = scratch / "held-bare.npz"
+    with running([*WATCHED, "benchmarks.ceiling"], {WRITE_TO: str(written)}) as bare:
+        pin(bare.pid)
+        loaded(bare, BUSY_CONNECTIONS, 2)
+        rate = LOAD * loaded(bare, BUSY_CONNECTIONS, 4).rate
+        span = _calm(bare, seconds, rate)
+    with np.load(written, allow_pickle=False) as told:
+        return [_held("bare endpoint", "one reply", span, told)]
+
+
 def _measure(bundles: Path, scratch: Path, videos: int, seconds: int) -> list[Held]:
     written = scratch / f"held-{videos}.npz"
-    command = [sys.executable, "-m", "benchmarks.holding", "serve", "--port", "0"]
+    command = [*WATCHED, "service", "serve", "--port", "0"]
     command += ["--bundles", str(bundles), "--event-log", f"sqlite:///{scratch}/{videos}.db"]
     settings = {WRITE_TO: str(written), "RECO_LOG_LEVEL": "warning"}
     with running(command, settings) as service:
@@ -87,7 +103,8 @@ def _measure(bundles: Path, scratch: Path, videos: int, seconds: int) -> list[He
         with arriving(service.port, []):
             spans["lists, 200 arrivals a second"] = _calm(service, seconds, rate)
     with np.load(written, allow_pickle=False) as told:
-        return [_held(videos, load, span, told) for load, span in spans.items()]
+        server = f"{videos:,} videos"
+        return [_held(server, load, span, told) for load, span in spans.items()]
 
 
 def _calm(service: Client, seconds: int, rate: float) -> tuple[float, float]:
@@ -97,18 +114,18 @@ def _calm(service: Client, seconds: int, rate: float) -> tuple[float, float]:
     return started, time.monotonic()
 
 
-def _held(videos: int, load: str, span: tuple[float, float], told: Any) -> Held:
+def _held(server: str, load: str, span: tuple[float, float], told: Any) -> Held:
     at, cpu, wall = told["at"], 1000 * told["cpu"], 1000 * told["wall"]
     within = (span[0] <= at) & (at <= span[1])
     cpu, wall, names = cpu[within], wall[within], told["names"][told["name"][within]]
     over = Counter(names[cpu > LIMIT].tolist())
     worst = [f"{name}: {count}" for name, count in over.most_common(WORST)]
-    return Held(videos, load, cpu, wall, worst)
+    return Held(server, load, cpu, wall, worst)
 
 
 def _table(found: Sequence[Held]) -> Table:
     table = Table(
-        "videos",
+        "server",
         f"at {LOAD:.0%} load",
         "callbacks",
         "CPU ms: p50, p99, p99.9, longest",
@@ -120,7 +137,7 @@ def _table(found: Sequence[Held]) -> Table:
     )
     for one in found:
         table.add_row(
-            f"{one.videos:,}",
+            one.server,
             one.load,
             f"{len(one.cpu):,}",
             _quantiles(one.cpu),
@@ -137,7 +154,7 @@ def _quantiles(milliseconds: NDArray[np.float64]) -> str:
 
 def _told(one: Held) -> tuple[str, str]:
     return (
-        f"{one.videos:,} videos, {one.load}: one callback, p50, p99, p99.9, longest",
+        f"{one.server}, {one.load}: one callback, p50, p99, p99.9, longest",
         f"{_quantiles(one.cpu)} ms of CPU; {one.over} of {len(one.cpu):,} over {LIMIT:g} ms",
     )
 
@@ -175,10 +192,13 @@ def _name(callback: Any) -> str:
 
 
 def _serve() -> None:
-    """Be the service, on asyncio's own loop: of uvloop's nothing can be seen from Python."""
+    """Be a module that serves, on asyncio's own loop: of uvloop's nothing is seen from Python."""
     sys.modules["uvloop"] = None  # type: ignore[assignment]
+    # Uvicorn raises the signal again once it has drained, and there is something to write yet.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    module = sys.argv.pop(1)
     with _watched(Path(os.environ[WRITE_TO])):
-        runpy.run_module("service", run_name="__main__")
+        runpy.run_module(module, run_name="__main__")
 
 
 if __name__ == "__main__":

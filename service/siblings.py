@@ -97,8 +97,11 @@ class Siblings:
                     return msgspec.msgpack.decode(await reader.read(), type=list[Family])
                 finally:
                     writer.close()
-        except (OSError, TimeoutError, msgspec.DecodeError) as error:
-            log.warning("a process does not tell its metrics", sibling=number, fault=str(error))
+        except TimeoutError:
+            log.warning("a process does not answer", sibling=number)
+            return []
+        except (OSError, msgspec.DecodeError):
+            # It has ended, in the middle of its answer or before: who forked it says so.
             return []
 
     async def _tell(self, _: Any, writer: asyncio.StreamWriter) -> None:
