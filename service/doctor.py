@@ -122,10 +122,14 @@ def _port(settings: Settings) -> str:
 def _threads(settings: Settings) -> str:
     each, may = faiss.omp_get_max_threads(), cores()
     text = f"{settings.worker_threads} worker threads of {each} each, {may:g} cores"
+    if settings.processes > 1:
+        text = f"{settings.processes} processes with {text}"
     if settings.index != FAISS:
         return f"{text}: they wait for the index engine"
-    # One more than cores keeps them busy while it waits; any more take turns.
-    most = math.ceil(may) + 1
+    # One more than cores keeps them busy while it waits, in each process; any more take turns.
+    most = (math.ceil(may) + settings.processes) // settings.processes
+    if settings.processes > math.ceil(may):
+        raise Amiss(f"{text}: more processes than cores", f"RECO_PROCESSES={math.ceil(may)}")
     if settings.worker_threads * each > most:
         raise Amiss(
             f"{text}: they would take turns, and all be slow",

@@ -1,5 +1,6 @@
 """What the doctor looks at: each thing that is not in order is found, with what mends it."""
 
+import math
 import os
 import socket
 import sys
@@ -194,6 +195,20 @@ def test_more_threads_than_cores_are_found(settings: Settings) -> None:
     most = int(cores()) + 1
     assert_amiss(asked, "threads", "64 worker threads", f"RECO_WORKER_THREADS={most}")
     assert found(changed(settings, worker_threads=most), "threads").good
+
+
+def test_more_processes_than_cores_are_found(settings: Settings) -> None:
+    most = math.ceil(cores())
+    asked = changed(settings, processes=most + 1, worker_threads=1)
+    assert_amiss(asked, "threads", "more processes than cores", f"RECO_PROCESSES={most}")
+    assert found(changed(asked, processes=most), "threads").good
+
+
+@pytest.mark.skipif(cores() <= 1, reason="one core has one process")
+def test_threads_of_all_processes_count(settings: Settings) -> None:
+    most = math.ceil(cores())
+    asked = changed(settings, processes=most, worker_threads=3)
+    assert_amiss(asked, "threads", f"{most} processes with 3", "RECO_WORKER_THREADS=2")
 
 
 def test_threads_of_libraries_count_too(tmp_path: Path) -> None:
