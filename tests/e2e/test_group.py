@@ -65,7 +65,7 @@ def ready_ones(http: httpx.Client) -> dict[str, float]:
 
 def by_process(http: httpx.Client, name: str) -> dict[str, float]:
     """Return the values of a metric by process; 0 for all other labels is left out."""
-    found = {}
+    found: dict[str, float] = {}
     for family in families(http.get("/metrics").text):
         for sample in family.samples:
             if sample.name == name:
@@ -101,16 +101,12 @@ def test_both_answer_and_one_scrape_tells_of_both(trained: Path, tmp_path: Path)
         assert sum(answered.values()) == 40
         assert min(answered.values()) > 0
         accept = {"accept": "application/openmetrics-text; version=1.0.0"}
-        for told in (
-            list(families(http.get("/metrics").text)),
-            list(open_families(http.get("/metrics", headers=accept).text)),
-        ):
+        opened = open_families(http.get("/metrics", headers=accept).text)  # type: ignore[no-untyped-call] # it has no types
+        for told in (list(families(http.get("/metrics").text)), list(opened)):
             names = [family.name for family in told]
             assert len(names) == len(set(names))
-            assert {sample.labels.get("process") for one in told for sample in one.samples} == {
-                "0",
-                "1",
-            }
+            tellers = {sample.labels.get("process") for one in told for sample in one.samples}
+            assert tellers == {"0", "1"}
 
 
 def test_what_one_has_taken_the_other_knows(trained: Path, tmp_path: Path) -> None:
