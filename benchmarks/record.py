@@ -25,6 +25,7 @@ OTHERS: Final = {
     "ingest": "Bulk ingest",
     "soak": "A soak",
     "event loop": "What holds the event loop",
+    "processes": "Several processes behind one port",
 }
 
 
