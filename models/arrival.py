@@ -13,5 +13,7 @@ def arrival_vectors(fusion: MetaFusion, standardised: Tensor, present: Tensor) -
 
     An arrival has neither id embedding nor edges: the direction of its content is all there is.
     Training shows the network such videos in every step (see `models.recommender.Rehearsal`).
+    What all contents have in common tells no arrival from another, and keeps all of them from users
+    or hands all to them: `fusion.common`, a share of their mean, is taken off.
     """
-    return normalize(fusion(standardised, present), dim=1)
+    return normalize(normalize(fusion(standardised, present), dim=1) - fusion.common, dim=1)

@@ -33,6 +33,7 @@ class MetaFusion(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    common: Tensor
     blocks: Tensor
 
     def __init__(
@@ -57,6 +58,8 @@ class MetaFusion(nn.Module):
         feature_dim = sum(self.widths)
         self.register_buffer("mean", torch.zeros(feature_dim))
         self.register_buffer("scale", torch.ones(feature_dim))
+        # What an arrival's direction loses (see `models.arrival`): chosen when all else is learnt.
+        self.register_buffer("common", torch.zeros(output_dim))
         owners = torch.repeat_interleave(torch.arange(len(self.widths)), torch.tensor(self.widths))
         blocks = nn.functional.one_hot(owners, len(self.widths)).T.float()
         # (M, F): 1 where a column belongs to a modality.

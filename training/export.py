@@ -90,6 +90,7 @@ def export(
             "best_epoch": fitted.best.epoch,
             "config": msgspec.to_builtins(config),
             "arrivals": TRAINED if config.model.startswith("metammf") else FITTED,
+            "common": fitted.common,
         },
         metrics=metrics,
         metadata=dataset.metadata,

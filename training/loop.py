@@ -29,7 +29,8 @@ FIGURES: Final = ("recall@20", "ndcg@20")
 class Fitted:
     """The vectors of the best epoch, its network, and what led there.
 
-    `fusion` is None for a baseline.
+    `fusion` is None for a baseline. `common` is the share of their mean that contents lose on
+    arrival (see `Trainer.best_common`).
     """
 
     users: Floats
@@ -37,6 +38,7 @@ class Fitted:
     fusion: MetaFusion | None
     network: Any
     epochs: list[EpochReport] = field(default_factory=list)
+    common: float = 0.0
 
     @property
     def best(self) -> EpochReport:
@@ -83,9 +85,11 @@ def fit(
         if run is not None:
             run.save(trainer, progress)
         trainer.load(progress.kept)
+        common = team.shared(trainer.best_common() if team.leads else None)
+        trainer.set_common(common)
         users, videos = trainer.vectors()
     fusion = network.fusion.to("cpu") if isinstance(network, MetaMMF) else None
-    return Fitted(users, videos, fusion, network, progress.epochs)
+    return Fitted(users, videos, fusion, network, progress.epochs, common)
 
 
 def best_of(epochs: list[EpochReport]) -> EpochReport:

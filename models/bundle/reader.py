@@ -188,9 +188,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise NoBundle(file, f"cannot be read: {error.__class__.__name__}") from error
     try:
         version = msgspec.json.decode(raw, type=VersionOnly).format_version
-        if version != layout.FORMAT_VERSION:
+        if version not in layout.READABLE:
+            known = " and ".join(map(str, layout.READABLE))
             raise UnsupportedFormat(
-                file, f"format_version is {version}, this program reads {layout.FORMAT_VERSION}"
+                file, f"format_version is {version}, this program reads {known}"
             )
         return msgspec.json.decode(raw, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -28,6 +28,8 @@ Mask = NDArray[np.bool_]
 torch.set_num_threads(1)
 
 FLOAT32_BYTES: Final = 4
+# Before this format version nothing was taken off the contents of arrivals.
+COMMON_SINCE: Final = 6
 # Videos in one forward pass, fewer padded with zeros: 2 ms for 3000 features, few or many.
 BLOCK: Final = 32
 
@@ -62,6 +64,8 @@ class Fuser:
                 form=sizes.form,
             )
             weights = load_file(bundle.fusion_file)
+            if manifest.format_version < COMMON_SINCE:
+                weights["common"] = torch.zeros(manifest.vector_dim)
             self._fusion.load_state_dict(weights)
         except (RuntimeError, ValueError, SafetensorError) as error:
             raise CorruptBundle(bundle.fusion_file, str(error)) from error

@@ -31,5 +31,16 @@ def test_an_arrival_points_where_its_content_points_and_has_unit_length() -> Non
     torch.testing.assert_close(vectors * lengths, content)
 
 
+def test_it_loses_what_all_contents_have_in_common() -> None:
+    network = fusion()
+    plain = arrival_vectors(network, FEATURES, PRESENT)
+    network.common.copy_(0.5 * plain.mean(dim=0))
+    vectors = arrival_vectors(network, FEATURES, PRESENT)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(20))
+    rest = plain - 0.5 * plain.mean(dim=0)
+    torch.testing.assert_close(vectors * rest.norm(dim=1, keepdim=True), rest)
+    assert vectors.mean(dim=0).norm() < 0.9 * plain.mean(dim=0).norm()
+
+
 def test_arrivals_carry_no_gradient() -> None:
     assert not arrival_vectors(fusion(), FEATURES, PRESENT).requires_grad

@@ -13,6 +13,7 @@ from models.bundle import layout
 from models.bundle.manifest import FileEntry, Manifest, seal
 from models.bundle.reader import read_current_id
 from models.bundle.writer import make_current
+from tests.support.damage import change_tensors, reseal
 from tests.support.server import Api, eventually, settings_for
 
 
@@ -44,6 +45,25 @@ def test_a_rewritten_bundle_is_served_if_nothing_is_wrong(bundles: Path, tmp_pat
     bundle_id = rewrite(bundles, dataset="renamed")
     with Api(settings_for(bundles, tmp_path / "e.db")) as api:
         assert api.ready().model()["bundle_id"] == bundle_id
+
+
+def test_a_bundle_from_before_arrivals_lost_anything_is_served(
+    bundles: Path, tmp_path: Path
+) -> None:
+    folder = bundles / read_current_id(bundles)
+    change_tensors(folder, layout.FUSION, {"common": None})
+    make_current(bundles, reseal(folder, format_version=5).name)
+    with Api(settings_for(bundles, tmp_path / "e.db")) as api:
+        api.ready()
+        assert api.put_video("new").status_code == 201
+        assert api.get("/v1/videos/new/similar?k=3").status_code == 200
+
+
+def test_a_bundle_of_today_without_it_is_refused(bundles: Path, tmp_path: Path) -> None:
+    folder = bundles / read_current_id(bundles)
+    change_tensors(folder, layout.FUSION, {"common": None})
+    make_current(bundles, reseal(folder).name)
+    assert "common" in refusal(bundles, tmp_path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
