@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NoReturn
@@ -26,6 +27,9 @@ CANNOT_START: Final = (1, 3)
 PAUSE_SECONDS: Final = 1.0
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 WATCHED: Final = (signal.SIGCHLD, *ENDING)
+# How often one that hangs is looked for within the time that makes it one.
+LOOKS: Final = 12
+DOUBLE: Final = 8
 
 log = structlog.get_logger()
 
@@ -35,7 +39,8 @@ class Member:
     """What a process of a group knows of it: it is `number` of `size`, counted from 0.
 
     `folder` is where members find each other, `sockets` are bound and do not listen yet, and
-    `parent` is a descriptor that is at its end once the process that forked us is gone.
+    `parent` is a descriptor that is at its end once the process that forked us is gone. `beats`
+    are shared: when each member last said that it does not hang.
     """
 
     number: int
@@ -43,15 +48,27 @@ class Member:
     folder: Path
     sockets: Sequence[socket.socket]
     parent: int
+    beats: "memoryview[float]"
+
+    def beat(self) -> None:
+        """Say that this one does not hang."""
+        self.beats[self.number] = time.monotonic()
 
 
 def run_group(
-    size: int, host: str, port: int, run: Callable[[Member], None], *, patience: float
+    size: int,
+    host: str,
+    port: int,
+    run: Callable[[Member], None],
+    *,
+    patience: float,
+    silence: float,
 ) -> NoReturn:
     """Have `size` processes `run` until a signal ends them all, then exit.
 
     One that ends by itself is started again. One that cannot start ends the others, and we exit
-    with 1. Who has not ended `patience` seconds after it was asked to is killed.
+    with 1. Who has not ended `patience` seconds after it was asked to is killed, and so is who has
+    not called its `Member.beat` for `silence` seconds.
 
     Raises:
         AddressTaken: nobody can listen at `host` and `port`.
@@ -61,25 +78,30 @@ def run_group(
         gc.collect()
         gc.freeze()
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        beats = memoryview(mmap(-1, size * DOUBLE)).cast("d")
 
         def be(number: int, parent: int) -> None:
             sockets = address.bind()
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-            run(Member(number, size, Path(folder), sockets, parent))
+            run(Member(number, size, Path(folder), sockets, parent, beats))
 
-        code = _Group(size, be).watch(patience)
+        code = _Group(be, beats, silence).watch(patience)
     sys.exit(code)
 
 
 class _Group:
     """The members that there are, and those that are to be started."""
 
-    def __init__(self, size: int, be: Callable[[int, int], None]) -> None:
-        self._be = be
+    def __init__(
+        self, be: Callable[[int, int], None], beats: "memoryview[float]", silence: float
+    ) -> None:
+        self._be, self._beats, self._silence = be, beats, silence
+        # When those that hang are looked for next.
+        self._look = time.monotonic() + silence
         # Nothing is ever written: who reads it learns that the writer, this process, is gone.
         self._parent, self._held = os.pipe()
         self._numbers: dict[int, int] = {}
-        self._due = dict.fromkeys(range(size), 0.0)
+        self._due = dict.fromkeys(range(len(beats)), 0.0)
 
     def watch(self, patience: float) -> int:
         """Start members, and start them again, until asked to end or one cannot start."""
@@ -88,7 +110,8 @@ class _Group:
             for number in [number for number, due in self._due.items() if due <= now]:
                 del self._due[number]
                 self._numbers[self._fork(number)] = number
-            if self._wait(min(self._due.values(), default=None)) in ENDING:
+            self._kill_silent(now)
+            if self._wait(min([*self._due.values(), self._look])) in ENDING:
                 self._end(patience)
                 return 0
             for number, code in self._ended():
@@ -102,6 +125,7 @@ class _Group:
     def _fork(self, number: int) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
+        self._beats[number] = time.monotonic()
         pid = os.fork()
         if pid:
             return pid
@@ -120,10 +144,20 @@ class _Group:
             sys.stderr.flush()
             os._exit(code)
 
-    def _wait(self, until: float | None) -> int | None:
+    def _kill_silent(self, now: float) -> None:
+        """Kill who hangs, unless the whole machine stood still and we did not look in time."""
+        if now < self._look:
+            return
+        in_time = now - self._look < self._silence / 2
+        self._look = now + self._silence / LOOKS
+        for pid, number in self._numbers.items():
+            silent = now - self._beats[number]
+            if in_time and silent > self._silence:
+                log.error("a process hangs and is killed", process=number, seconds=round(silent))
+                os.kill(pid, signal.SIGKILL)
+
+    def _wait(self, until: float) -> int | None:
         """Return the signal that came, or None if it is `until`."""
-        if until is None:
-            return signal.sigwaitinfo(WATCHED).si_signo
         told = signal.sigtimedwait(WATCHED, max(0.0, until - time.monotonic()))
         return told.si_signo if told else None
 

@@ -26,6 +26,8 @@ from service.logs import configure_logging
 from service.settings import Settings
 
 DRAIN_SECONDS = 10
+# An event loop of several that has not turned for so long is given up, and its process replaced.
+HANG_SECONDS = 60
 # A batch of videos is made of some ten thousand; Python's 700 is a fifth of its time.
 YOUNG_OBJECTS = 20_000
 # How long a worker computes before the event loop gets its turn. With Python's 5 ms the loop takes
@@ -56,8 +58,14 @@ def serve(settings: Settings, *, example: Path | None) -> None:
     if settings.processes == 1:
         run(None)
     else:
-        where = settings.host, settings.port
-        run_group(settings.processes, *where, run, patience=2 * DRAIN_SECONDS)
+        run_group(
+            settings.processes,
+            settings.host,
+            settings.port,
+            run,
+            patience=2 * DRAIN_SECONDS,
+            silence=HANG_SECONDS,
+        )
 
 
 def _run(settings: Settings, example: Path | None, member: Member | None) -> None:
@@ -121,11 +129,13 @@ class _Server(uvicorn.Server):
         self._settings = settings
         self._member = member
         self._greeting: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then greet beside the serving."""
         if self._member is not None:
             asyncio.get_running_loop().add_reader(self._member.parent, self._orphaned)
+            self._beating = asyncio.create_task(_beat(self._member))
         await super().startup(sockets)
         if self.started:
             self._greeting = asyncio.create_task(self._greet())
@@ -170,6 +180,12 @@ class _Server(uvicorn.Server):
             lines = _curl_lines(view, root, curl, None)
         for line in lines:
             console.print(f"  {line}")
+
+
+async def _beat(member: Member) -> None:
+    while True:
+        member.beat()
+        await asyncio.sleep(1)
 
 
 def _curl_lines(view: View, root: str, curl: str, example: Path | None) -> list[str]:

@@ -1,9 +1,12 @@
 """Who is started, started again and ended: with processes that do nothing else."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,13 +23,13 @@ def run(member):
     print(member.number, member.size, flush=True)
     {body}
 
-run_group(2, "127.0.0.1", 0, run, patience=1.0)
+run_group(2, "127.0.0.1", 0, run, patience=1.0, silence={silence})
 """
 
 
-def start(body: str) -> "subprocess.Popen[str]":
+def start(body: str, *, silence: float = 60) -> "subprocess.Popen[str]":
     return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-c", PROGRAM.format(body=body)],
+        [sys.executable, "-c", PROGRAM.format(body=body, silence=silence)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,6 +71,41 @@ def test_one_that_ends_is_started_again_and_keeps_its_number() -> None:
     group.terminate()
     assert "1 2" not in group.communicate(timeout=20)[0]
     assert group.returncode == 0
+
+
+BEATING = "while member.number: member.beat(); time.sleep(0.1)"
+
+
+def test_one_that_hangs_is_killed_and_started_again() -> None:
+    group = start(BEATING + "\n    time.sleep(60)", silence=1)
+    told(group, "0 2", times=3)
+    group.terminate()
+    out, _ = group.communicate(timeout=20)
+    assert "1 2" not in out
+    assert group.returncode == 0
+
+
+def test_who_is_stopped_with_all_others_is_not_said_to_hang() -> None:
+    group = start("while True: member.beat(); time.sleep(0.1)", silence=1)
+    told(group, "1 2", times=1)
+    members = [int(pid) for pid in children(group.pid)]
+    for pid in (group.pid, *members):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(3)
+    # The parent first: it finds all of them silent, and has to know that it was away itself.
+    os.kill(group.pid, signal.SIGCONT)
+    time.sleep(0.04)
+    for pid in members:
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(1)
+    assert [int(pid) for pid in children(group.pid)] == members
+    group.terminate()
+    group.communicate(timeout=20)
+    assert group.returncode == 0
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
 
 
 def test_a_shared_port_takes_no_connection_before_one_listens() -> None:
