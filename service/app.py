@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 IMPORTS: Final = 2
 # How long a process of several waits for something to answer from before it listens.
 PATIENCE_SECONDS: Final = 10.0
+# The same for one that replaces another, where others have begun to listen.
+LONG_PATIENCE_SECONDS: Final = 300.0
 
 
 def create_app(settings: Settings, member: Member | None = None) -> Application:
@@ -111,7 +113,7 @@ def create_app(settings: Settings, member: Member | None = None) -> Application:
             _document(app, follower, workers),
         )
         if member is not None:
-            await _something_to_answer_from(follower)
+            await _something_to_answer_from(follower, member)
         try:
             yield
         finally:
@@ -221,13 +223,14 @@ def _served(state: State) -> tuple[str, str] | None:
     return None if view is None else (view.bundle_id, view.position)
 
 
-async def _something_to_answer_from(follower: Follower) -> None:
+async def _something_to_answer_from(follower: Follower, member: Member) -> None:
     """Wait for a view: the other processes answer meanwhile, and this one would only refuse.
 
     Where there is none to be had somebody has to say so, so not for ever.
     """
+    patience = PATIENCE_SECONDS if member.first else LONG_PATIENCE_SECONDS
     with suppress(TimeoutError):
-        await asyncio.wait_for(follower.first_view(), PATIENCE_SECONDS)
+        await asyncio.wait_for(follower.first_view(), patience)
 
 
 async def _document(app: FastAPI, follower: Follower, workers: Executor) -> None:

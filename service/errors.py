@@ -45,6 +45,14 @@ class AddressTaken(Exception):
         super().__init__(f"cannot listen at {host}, port {port}: {fault}")
 
 
+class NoMeetingPlace(Exception):
+    """Several processes have no folder to find each other in; the service does not start."""
+
+    def __init__(self, fault: str) -> None:
+        """Keep what is wrong with it."""
+        super().__init__(f"several processes need a folder for temporary files (TMPDIR): {fault}")
+
+
 class InvalidInput(ServiceError):
     """A well-formed request that the loaded bundle cannot take. Carries a fault for each field."""
 

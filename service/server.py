@@ -47,6 +47,7 @@ def serve(settings: Settings, *, example: Path | None) -> None:
         EventLogError: the event log cannot be opened.
         KeysError: there is a file of keys, and it cannot be read.
         MissingExtra: a setting wants what is not installed.
+        NoMeetingPlace: several processes are wanted, and there is no folder for temporary files.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
@@ -63,7 +64,7 @@ def serve(settings: Settings, *, example: Path | None) -> None:
             settings.host,
             settings.port,
             run,
-            patience=2 * DRAIN_SECONDS,
+            patience=DRAIN_SECONDS + 5,
             silence=HANG_SECONDS,
         )
 
@@ -137,6 +138,8 @@ class _Server(uvicorn.Server):
             asyncio.get_running_loop().add_reader(self._member.parent, self._orphaned)
             self._beating = asyncio.create_task(_beat(self._member))
         await super().startup(sockets)
+        if self.started and self._member is not None:
+            self._member.rise()
         if self.started:
             self._greeting = asyncio.create_task(self._greet())
 
@@ -157,7 +160,8 @@ class _Server(uvicorn.Server):
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         root = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # Plain text with no wrapping: these lines are made to be copied. One process says them.
-        quiet = self._member is not None and self._member.number > 0
+        member = self._member
+        quiet = member is not None and (member.number > 0 or not member.first)
         console = Console(soft_wrap=True, highlight=False, markup=False, quiet=quiet)
         console.print(f"Listening on {root}; loading the bundle …")
         view = await self._app.state.services.follower.first_view()

@@ -20,6 +20,7 @@ class SharedPort:
             AddressTaken: somebody listens there, or this machine has no such address.
         """
         self._taken: list[socket.socket] = []
+        self._flags: list[socket.socket] = []
         missing = OSError(f"{host} is no address of this machine")
         try:
             for family, *_, address in socket.getaddrinfo(
@@ -42,9 +43,13 @@ class SharedPort:
         return int(self._taken[0].getsockname()[1]) if self._taken else 0
 
     def _take(self, family: int, address: tuple[Any, ...]) -> None:
-        # Not shared at first: that fails if another service of the same user shares it.
+        # Not shared at first: that fails if another service of the same user listens there.
         _bound(family, address, shared=False).close()
         self._taken.append(_bound(family, address, shared=True))
+        # Nor if another is about to, of which the port itself says nothing: a name of the kernel's,
+        # without a file, that is gone with us.
+        self._flags.append(socket.socket(socket.AF_UNIX))
+        self._flags[-1].bind(f"\0recommender {self._taken[-1].getsockname()[:2]}")
 
     def bind(self) -> list[socket.socket]:
         """Return sockets of one's own there; all that listen get a share of the connections."""
@@ -52,7 +57,7 @@ class SharedPort:
 
     def close(self) -> None:
         """Give it back."""
-        for taken in self._taken:
+        for taken in (*self._taken, *self._flags):
             taken.close()
 
     def __enter__(self) -> Self:

@@ -66,11 +66,17 @@ class Siblings:
 
     async def open(self) -> None:
         """Begin to tell the others."""
-        if self._member is not None:
-            path = self._member.folder / str(self._member.number)
+        if self._member is None:
+            return
+        path = self._member.folder / str(self._member.number)
+        try:
+            # Who cleans up temporary files may have taken it; nobody else is to look into it.
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             # Of a process that had this number before.
             path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._tell, path)
+        except OSError as error:
+            log.warning("others cannot tell the metrics of this process", fault=str(error))
 
     def close(self) -> None:
         """Tell no more."""

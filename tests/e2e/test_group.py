@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,21 @@ def test_one_that_is_killed_is_replaced_and_the_other_answers_meanwhile(
             assert http.get(LIST).status_code == 200
 
 
+def test_one_is_replaced_though_the_folder_of_sockets_was_cleaned_up(
+    trained: Path, tmp_path: Path
+) -> None:
+    with group(trained, tmp_path) as process, ready(process) as http:
+        for folder in tmp_path.glob("recommender-*"):
+            shutil.rmtree(folder)
+        os.kill(members_of(process)[0], signal.SIGKILL)
+        process.wait_for("(a process ended and is started again)")
+        eventually(lambda: len([pid for pid in members_of(process) if runs(pid)]) == 2)
+        # It tells its own again; the other's way to be asked is gone until it is replaced.
+        eventually(lambda: "0" in ready_ones(http))
+        assert http.get(LIST).status_code == 200
+        assert process.output.count("Ready: ") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_end_all_end_well(trained: Path, tmp_path: Path, number: signal.Signals) -> None:
     with group(trained, tmp_path) as process:
@@ -222,6 +238,15 @@ def test_a_port_that_others_share_is_taken(trained: Path, tmp_path: Path) -> Non
         said = refused(*started_beside(process, trained, tmp_path))
     assert "error: cannot listen at 127.0.0.1, port " in said
     assert "Address already in use" in said
+
+
+def test_a_folder_that_no_socket_has_room_in_is_refused(trained: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    log = f"sqlite:///{tmp_path}/events.db"
+    arguments = "--bundles", str(trained), "--event-log", log, "--port", "0", "--processes", "2"
+    assert "expected a path of at most 104 bytes" in refused(*arguments, TMPDIR=str(long))
+    assert not list(long.iterdir())
 
 
 def test_keys_that_cannot_be_read_stop_the_start(trained: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,20 +20,25 @@ PROGRAM = """
 import os, signal, sys, time
 from service.group import run_group
 
+{before}
+
 def run(member):
-    print(member.number, member.size, flush=True)
+    os.write(1, b"%d %d\\n" % (member.number, member.size))
     {body}
 
 run_group(2, "127.0.0.1", 0, run, patience=1.0, silence={silence})
 """
 
 
-def start(body: str, *, silence: float = 60) -> "subprocess.Popen[str]":
+def start(
+    body: str, folder: Path | None = None, *, silence: float = 60, before: str = ""
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-c", PROGRAM.format(body=body, silence=silence)],
+        [sys.executable, "-c", PROGRAM.format(body=body, silence=silence, before=before)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "TMPDIR": str(folder or tempfile.gettempdir())},
     )
 
 
@@ -55,7 +61,7 @@ def test_one_that_cannot_start_ends_all(body: str) -> None:
 
 def test_one_that_does_not_end_when_asked_is_killed() -> None:
     group = start(
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b'deaf\\n'); time.sleep(60)"
     )
     told(group, "deaf", times=2)
     asked = time.monotonic()
@@ -71,6 +77,37 @@ def test_one_that_ends_is_started_again_and_keeps_its_number() -> None:
     group.terminate()
     assert "1 2" not in group.communicate(timeout=20)[0]
     assert group.returncode == 0
+
+
+def test_one_that_was_up_and_cannot_start_again_leaves_the_others_alone() -> None:
+    body = "member.number or time.sleep(60); member.first and member.rise(); sys.exit(1)"
+    group = start(body)
+    told(group, "1 2", times=3)
+    assert group.poll() is None
+    group.terminate()
+    assert "0 2" not in group.communicate(timeout=20)[0].splitlines()[-1:]
+    assert group.returncode == 0
+
+
+def test_it_knows_who_ended_whoever_started_it() -> None:
+    group = start(
+        "member.number or time.sleep(60)",
+        before="signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    )
+    told(group, "1 2", times=2)
+    group.terminate()
+    group.communicate(timeout=20)
+    assert group.returncode == 0
+
+
+def test_a_terminal_that_goes_ends_it_well(tmp_path: Path) -> None:
+    group = start("time.sleep(60)", tmp_path)
+    told(group, "1 2", times=1)
+    assert list(tmp_path.iterdir())
+    group.send_signal(signal.SIGHUP)
+    group.communicate(timeout=20)
+    assert group.returncode == 0
+    assert not list(tmp_path.iterdir())
 
 
 BEATING = "while member.number: member.beat(); time.sleep(0.1)"
@@ -143,3 +180,6 @@ def test_a_port_is_refused_that_another_has() -> None:
         port = other.getsockname()[1]
         with pytest.raises(AddressTaken, match=f"port {port}: Address already in use"):
             SharedPort("127.0.0.1", port)
+    with SharedPort("127.0.0.1", port), pytest.raises(AddressTaken, match="already in use"):
+        # Nobody listens there yet, but somebody is about to.
+        SharedPort("127.0.0.1", port)
