@@ -138,6 +138,10 @@ class _Server(uvicorn.Server):
             asyncio.get_running_loop().add_reader(self._member.parent, self._orphaned)
             self._beating = asyncio.create_task(_beat(self._member))
         await super().startup(sockets)
+        if not all(map(_listens, sockets or ())):
+            log.error("another program listens at this address")
+            await self.shutdown()
+            sys.exit(1)
         if self.started and self._member is not None:
             self._member.rise()
         if self.started:
@@ -184,6 +188,14 @@ class _Server(uvicorn.Server):
             lines = _curl_lines(view, root, curl, None)
         for line in lines:
             console.print(f"  {line}")
+
+
+def _listens(one: socket.socket) -> bool:
+    """Tell if a socket listens: uvloop closes one that could not, and does not say so."""
+    try:
+        return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
 
 
 async def _beat(member: Member) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from tests.support.asking import asking
 from tests.support.bundles import write_small_bundle
+from tests.support.redis import free_port
 from tests.support.server import REPOSITORY, Process, eventually, features, serving
 
 pytestmark = [
@@ -238,6 +240,27 @@ def test_a_port_that_others_share_is_taken(trained: Path, tmp_path: Path) -> Non
         said = refused(*started_beside(process, trained, tmp_path))
     assert "error: cannot listen at 127.0.0.1, port " in said
     assert "Address already in use" in said
+
+
+def test_a_port_that_somebody_takes_meanwhile_ends_it(tmp_path: Path) -> None:
+    # Without a bundle it does not listen for ten seconds.
+    port, log = free_port(), f"sqlite:///{tmp_path}/events.db"
+    command = [sys.executable, "-m", "service", "serve", "--port", str(port), "--processes", "2"]
+    command += ["--bundles", str(tmp_path / "bundles"), "--event-log", log]
+    with (
+        subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as started,  # noqa: S603 - our own module
+        socket.socket() as other,
+    ):
+        assert started.stderr is not None
+        while "Waiting for application startup" not in started.stderr.readline():
+            assert started.poll() is None
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "another program listens at this address" in said
+    assert "a process cannot start" in said
 
 
 def test_a_folder_that_no_socket_has_room_in_is_refused(trained: Path, tmp_path: Path) -> None:
