@@ -77,7 +77,7 @@ def main() -> None:
         MilvusServer(Path(scratch), alone=True) as milvus,
     ):
         root = chosen.cache or Path(scratch)
-        bundles = planted(root / f"serving-{chosen.videos}", chosen.videos)
+        bundles = planted(root, chosen.videos)
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         milvus.start()
         console = Console(soft_wrap=True, highlight=False)

@@ -72,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         found = _bare(Path(scratch), chosen.seconds)
         for videos in chosen.videos:
-            bundles = planted((chosen.cache or Path(scratch)) / f"serving-{videos}", videos)
+            bundles = planted(chosen.cache or Path(scratch), videos)
             found += _measure(bundles, Path(scratch), videos, chosen.seconds)
     Console(soft_wrap=True, highlight=False).print(_table(found))
     record(chosen.json, "event loop", dict(map(_told, found)))

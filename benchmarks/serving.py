@@ -8,7 +8,6 @@ for larger catalogs, `--json FILE` writes the figures down.
 import argparse
 import json
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -28,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine
+from benchmarks.machine import machine, memory_in_mib
 from benchmarks.planting import USERS, made_up, plant
 from benchmarks.record import record
 from benchmarks.server import Client, running, running_server
@@ -86,7 +85,7 @@ def main() -> None:
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for videos in chosen.videos:
-            bundles = planted((chosen.cache or Path(scratch)) / f"serving-{videos}", videos)
+            bundles = planted(chosen.cache or Path(scratch), videos)
             log = f"sqlite:///{scratch}/events-{videos}.db"
             found.append(_measure(bundles, log, chosen.rounds, chosen.seconds))
     Console(soft_wrap=True, highlight=False).print(_table(found))
@@ -147,8 +146,9 @@ def _measure(bundles: Path, log: str, rounds: int, seconds: int) -> Figures:
         )
 
 
-def planted(folder: Path, videos: int) -> Path:
-    """Return `folder` with a planted bundle of so many videos in it, an old one if there is one."""
+def planted(root: Path, videos: int) -> Path:
+    """Return a folder in `root` with a planted bundle of so many videos, an old one if there is."""
+    folder = root / f"serving-{videos}"
     if not list_bundle_ids(folder):
         folder.mkdir(parents=True, exist_ok=True)
         plant(folder, videos=videos, seen_each=SEEN, seen_near=True)
@@ -225,9 +225,8 @@ def _batch(rng: np.random.Generator) -> bytes:
 
 def memory_of(pid: int) -> tuple[float, float]:
     """Return resident MiB of a process, and those that it shares with no file."""
-    told = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-    sizes = {name: int(kib) for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", told, re.MULTILINE)}
-    return sizes["Rss"] / 1024, sizes["Anonymous"] / 1024
+    sizes = memory_in_mib(pid)
+    return sizes["Rss"], sizes["Anonymous"]
 
 
 def recall_of(client: Client, bundle: Bundle) -> float:

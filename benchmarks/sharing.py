@@ -9,7 +9,6 @@ import argparse
 import os
 import re
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,12 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine
-from benchmarks.planting import USERS
+from benchmarks.machine import machine, memory_in_mib
 from benchmarks.record import record
 from benchmarks.server import Client, running_server
 from benchmarks.serving import planted
-from benchmarks.wrk import SCRIPT, K, said
+from benchmarks.wrk import loaded
 
 SIZES: Final = (100_000, 1_000_000)
 GROUPS: Final = (1, 2, 3)
@@ -56,7 +54,7 @@ def main() -> None:
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for videos in chosen.videos:
-            bundles = planted((chosen.cache or Path(scratch)) / f"serving-{videos}", videos)
+            bundles = planted(chosen.cache or Path(scratch), videos)
             found += [
                 _measure(bundles, f"sqlite:///{scratch}/{videos}-{processes}.db", videos, processes)
                 for processes in GROUPS
@@ -68,8 +66,10 @@ def main() -> None:
 def _measure(bundles: Path, log: str, videos: int, processes: int) -> Taken:
     with running_server(bundles, log, processes=str(processes)) as service:
         _whole(service, processes)
-        rate = _asked(service)
-        memory = sum(map(_share, [service.pid, *_children(service.pid)]))
+        rate = loaded(service, CONNECTIONS, SECONDS, apart=False).rate
+        # Of each its own, and its part of what it shares: nothing counts twice.
+        everyone = service.pid, *_children(service.pid)
+        memory = sum(memory_in_mib(pid)["Pss"] for pid in everyone)
         whole_again = 0.0
         if processes > 1:
             victim = _children(service.pid)[-1]
@@ -98,24 +98,8 @@ def _whole(service: Client, processes: int) -> None:
     raise RuntimeError(f"{processes} processes are not ready")
 
 
-def _asked(service: Client) -> float:
-    """Return lists a second, as many as can be, wrk on the same cores."""
-    command = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", f"--duration={SECONDS}s"]
-    command += [f"--script={SCRIPT}", f"http://127.0.0.1:{service.port}", "--", str(USERS), str(K)]
-    told = subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise RuntimeError(f"not all requests were answered:\n{told}")
-    return float(said(r"Requests/sec:\s+([\d.]+)", told))
-
-
 def _children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _share(pid: int) -> float:
-    """Return MiB of a process: its own, and its part of what it shares."""
-    told = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-    return int(said(r"Pss:\s+(\d+) kB", told)) / 1024
 
 
 def _table(found: Sequence[Taken]) -> Table:

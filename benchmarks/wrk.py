@@ -32,8 +32,13 @@ def pin(pid: int) -> None:
         os.sched_setaffinity(int(task.name), {SERVER_CORE})
 
 
-def loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> Load:
-    """Ask for lists of users at random: as fast as can be, or `rate` a second in all."""
+def loaded(
+    client: Client, connections: int, seconds: int, rate: float = 0, *, apart: bool = True
+) -> Load:
+    """Ask for lists of users at random: as fast as can be, or `rate` a second in all.
+
+    `apart` keeps wrk on a core of its own.
+    """
     before = cpu_seconds(client.pid)
     command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
     # Slow is not lost: p99 tells of it.
@@ -45,7 +50,7 @@ def loaded(client: Client, connections: int, seconds: int, rate: float = 0) -> L
         "--",
     ]
     command += [str(USERS), str(K), str(1000 * connections / rate if rate else 0)]
-    if os.cpu_count() != 1:
+    if apart and os.cpu_count() != 1:
         command = ["taskset", "--cpu-list", str(CLIENT_CORE), *command]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in told or "Socket errors" in told:

@@ -158,15 +158,15 @@ class _Group:
 
     def _replace(self, number: int, code: int) -> bool:
         """Have a member that ended started again, unless it is plain that it cannot start."""
-        if self._rises[number]:
-            self._vain[number] = -1
         vain = self._vain[number]
-        if vain is None and code in CANNOT_START:
+        if self._rises[number]:
+            self._vain[number] = 0
+        elif vain is not None:
+            self._vain[number] = vain + 1
+        elif code in CANNOT_START:
             log.error("a process cannot start", process=number, code=code)
             return False
-        if vain is not None:
-            self._vain[number] = vain = vain + 1
-        pause = min(PAUSE_SECONDS * 2 ** (vain or 0), LONGEST_PAUSE_SECONDS)
+        pause = min(PAUSE_SECONDS * 2 ** (self._vain[number] or 0), LONGEST_PAUSE_SECONDS)
         log.warning("a process ended and is started again", process=number, code=code, after=pause)
         self._due[number] = time.monotonic() + pause
         return True

@@ -285,23 +285,25 @@ class Trainer:
         It is the one of SHARES with the best recall@20, the least of several: 0 where validation
         holds no cold video, for then an arrival can only be in the way. For when all is learnt.
         """
-        judged = self._dataset.cold[self._dataset.val.videos]
-        if not isinstance(self._network, MetaMMF) or not judged.any():
+        network, judged = self._network, self._dataset.cold[self._dataset.val.videos]
+        if not isinstance(network, MetaMMF) or not judged.any():
             return 0.0
-        found = {}
+        found, mean = {}, self._mean_content(network)
         for share in SHARES:
-            self.set_common(share)
+            network.fusion.common.copy_(share * mean)
             ranking = rank(self._dataset, "val", inner_products(*self.vectors()))
             told = evaluate_ranking(self._dataset, "val", ranking)
             found[share] = told["overall"]["recall@20"]
         return max(SHARES, key=found.__getitem__)
 
-    @torch.no_grad()
     def set_common(self, share: float) -> None:
         """Have contents lose this `share` of their mean on arrival, if the network fuses any."""
         if isinstance(self._network, MetaMMF):
-            mean = self._contents(self._network).mean(dim=0)
-            self._network.fusion.common.copy_(share * mean)
+            self._network.fusion.common.copy_(share * self._mean_content(self._network))
+
+    @torch.no_grad()
+    def _mean_content(self, network: WithContent) -> Tensor:
+        return self._contents(network).mean(dim=0)
 
     def _contents(self, network: WithContent) -> Tensor:
         """Return the unit content vectors of all videos: (V, D)."""
