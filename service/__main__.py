@@ -22,7 +22,7 @@ from models.bundle.reader import list_bundle_ids, read_bundle, read_current_id
 from models.bundle.writer import make_current
 from service.catalog.milvus.engine import EngineAway
 from service.doctor import examine
-from service.errors import AddressTaken, MissingExtra, NoMeetingPlace, ServiceError
+from service.errors import CannotStart, ServiceError
 from service.keys import KeysError, Scope, create_key, read_keys, revoke_key
 from service.pushing import push
 from service.server import serve as run_server
@@ -30,11 +30,6 @@ from service.settings import Settings
 
 gc.freeze()
 gc.enable()
-
-# What stops a start in plain words.
-CANNOT_SERVE = (
-    AddressTaken, EventLogError, KeysError, MissingExtra, NoMeetingPlace, ServiceError,
-)  # fmt: skip
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -75,7 +70,7 @@ def serve(
     settings = _settings(bundles=bundles, event_log=event_log, **where)
     try:
         run_server(settings, example=example)
-    except CANNOT_SERVE as error:
+    except (CannotStart, EventLogError, KeysError, ServiceError) as error:
         _fail(str(error))
 
 

@@ -29,24 +29,28 @@ class Fault(NamedTuple):
         return f"{place}expected {self.expected}, got {self.got}"
 
 
-class MissingExtra(Exception):
-    """A setting wants what is not installed; the service does not start."""
+class CannotStart(Exception):
+    """Root of what keeps the service from starting, said to whoever starts it."""
+
+
+class MissingExtra(CannotStart):
+    """A setting wants what is not installed."""
 
     def __init__(self, setting: str, extra: str) -> None:
         """Keep which setting, and the extra that has it."""
         super().__init__(f"{setting} needs an extra: pip install '.[{extra}]'")
 
 
-class AddressTaken(Exception):
-    """Nobody can listen where we should; the service does not start."""
+class AddressTaken(CannotStart):
+    """Nobody can listen where we should."""
 
     def __init__(self, host: str, port: int, fault: str) -> None:
         """Keep where, and what the system says of it."""
         super().__init__(f"cannot listen at {host}, port {port}: {fault}")
 
 
-class NoMeetingPlace(Exception):
-    """Several processes have no folder to find each other in; the service does not start."""
+class NoMeetingPlace(CannotStart):
+    """Several processes have no folder to find each other in."""
 
     def __init__(self, fault: str) -> None:
         """Keep what is wrong with it."""
