@@ -43,6 +43,12 @@ PULLS_OF_MODALITIES: Final[Grid] = [
     {"regularisation": 1e-3, "learning_rate": 1e-3},
     {"regularisation": 1e-2, "learning_rate": 1e-3, "layers": 3},
 ]
+# GRCN's ids have unit length: a pairwise loss of such scores is content with who met what before it
+# has learnt anything else, and weighs all pairs more alike where scores are divided.
+PULLS_OF_UNIT_IDS: Final[Grid] = [
+    {"regularisation": 1e-3, "learning_rate": 1e-3, "temperature": 5.0},
+    *PULLS_ALONG[:2],
+]
 TEMPERATURES: Final = _each("temperature", 0.2, 0.15, 0.3)
 # Companions help arrivals, and videos that few know; elsewhere they cost a little.
 COMPANIONS: Final[Grid] = [
@@ -57,7 +63,8 @@ GRIDS: Final[Mapping[str, Grid]] = {
     **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet"), PULLS),
     "clcrec": PULLS_OF_SOFTMAX,
     "lightgcn": PULLS_OF_IDS_ALONG,
-    **dict.fromkeys(("graphsage", "gat", "ngcf", "grcn", "lattice"), PULLS_ALONG),
+    **dict.fromkeys(("graphsage", "gat", "ngcf", "lattice"), PULLS_ALONG),
+    "grcn": PULLS_OF_UNIT_IDS,
     "mmgcn": PULLS_OF_MODALITIES,
     "cosine-mf": TEMPERATURES,
     **dict.fromkeys(("metammf-mf", "metammf-lightgcn", "metammf-gcn"), COMPANIONS),
