@@ -76,8 +76,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as scratch,
         MilvusServer(Path(scratch), alone=True) as milvus,
     ):
-        root = chosen.cache or Path(scratch)
-        bundles = planted(root, chosen.videos)
+        bundles = planted(chosen.cache or Path(scratch), chosen.videos)
         bundle = read_bundle(bundles / list_bundle_ids(bundles)[0])
         milvus.start()
         console = Console(soft_wrap=True, highlight=False)

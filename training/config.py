@@ -32,7 +32,8 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     a node draws in a step, for each layer, that of what the step asks for first; none for the whole
     graph.
 
-    Objective: `softmax` over a step's `negatives`, scores divided by `temperature`, or `bpr`.
+    Objective: `softmax` over a step's `negatives`, or `bpr`; either of scores divided by
+    `temperature`.
     `arrival_share` of a step's videos is represented as on arrival, each modality of these left out
     with probability `modality_dropout`; `feature_dropout` does so to every single feature, arriving
     or not. `regularisation` penalises squared lengths of embeddings; `extra_weight` is that of what
