@@ -4,6 +4,7 @@ Knows rows, scores and vectors; nothing of what they mean. No edge ever has a ve
 time and memory are those of sparse products, in backward passes too.
 """
 
+import warnings
 from typing import Any
 
 import torch
@@ -51,34 +52,37 @@ class IncomingEdges(nn.Module):
 
     def softmax(self, scores: Tensor) -> Tensor:
         """Return exp(score) of each edge as a share of its target's sum: (E,) of `scores: (E,)`."""
-        highest = scores.new_full((self.size,), -torch.inf)
-        grown = (scores - self._highest(scores, highest)[self.targets]).exp()
-        return grown / self._sums(grown).index_select(0, self.targets)
+        return self.softmax_beside(scores, scores.new_full((self.size,), -torch.inf))[0]
 
     def softmax_beside(self, scores: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """Return `softmax` where targets take part with scores of their `own: (T,)`: (E,), (T,)."""
-        highest = self._highest(scores, own.detach())
-        grown, grown_own = (scores - highest[self.targets]).exp(), (own - highest).exp()
-        sums = self._sums(grown) + grown_own
-        return grown / sums.index_select(0, self.targets), grown_own / sums
+        shares: tuple[Tensor, Tensor] = _Softmax.apply(scores, own, self)  # type: ignore[no-untyped-call]
+        return shares
 
-    def _highest(self, scores: Tensor, start: Tensor) -> Tensor:
-        """Return the highest of each target's `scores: (E,)` and `start: (T,)`, no gradient."""
-        return start.scatter_reduce(0, self.targets, scores.detach(), "amax")
+    def highest(self, scores: Tensor, own: Tensor) -> Tensor:
+        """Return the highest of each target's `scores: (E,)` and `own: (T,)`, no gradient: (T,)."""
+        return own.scatter_reduce(0, self.targets, scores, "amax")
 
-    def _sums(self, numbers: Tensor) -> Tensor:
-        return numbers.new_zeros(self.size).index_add(0, self.targets, numbers)
+    def sums(self, numbers: Tensor) -> Tensor:
+        """Sum up the `numbers: (E,)` of each target's edges, no gradient: (T,)."""
+        return torch.segment_reduce(numbers, "sum", offsets=self.starts, initial=0, unsafe=True)
+
+    def of_targets(self, numbers: Tensor) -> Tensor:
+        """Return for each edge what `numbers: (T,)` say of its target: (E,)."""
+        return numbers.index_select(0, self.targets)
 
     def products(self, targets: Tensor, sources: Tensor) -> Tensor:
-        """Return `agreement`, of which there is no gradient.
-
-        It is what the weights of a weighted sum have for a gradient, and as fast.
-        """
-        with torch.enable_grad():
-            weights = sources.new_zeros(len(self.sources)).requires_grad_()
-            sums = _weighted_sums(self.sources, sources.detach(), self.starts, weights)
-            (products,) = torch.autograd.grad(sums, weights, targets.detach())
-        return products
+        """Return `agreement`, of which there is no gradient."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+            places = torch.sparse_csr_tensor(
+                self.starts,
+                self.sources,
+                targets.new_zeros(len(self.sources)),
+                size=(len(targets), len(sources)),
+                check_invariants=False,
+            )
+            return torch.sparse.sampled_addmm(places, targets, sources.T, beta=0.0).values()
 
     def forth(self, weights: Tensor, sources: Tensor) -> Tensor:
         """Return `carry`, of which there is no gradient: (T, d)."""
@@ -86,9 +90,8 @@ class IncomingEdges(nn.Module):
 
     def back(self, weights: Tensor, targets: Tensor) -> Tensor:
         """Sum up for each source what its edges bring of `targets: (T, d)`: (S, d)."""
-        return _weighted_sums(
-            self.turned_targets, targets, self.turned_starts, weights[self.turned]
-        )
+        turned = weights.index_select(0, self.turned)
+        return _weighted_sums(self.turned_targets, targets, self.turned_starts, turned)
 
 
 class _Agreement(torch.autograd.Function):
@@ -104,6 +107,31 @@ class _Agreement(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         targets, sources = ctx.saved_tensors
         return ctx.edges.forth(gradients[0], sources), ctx.edges.back(gradients[0], targets), None
+
+
+class _Softmax(torch.autograd.Function):
+    """Shares of the edges and of the targets themselves; of -inf a target has none."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, own: Tensor, edges: IncomingEdges
+    ) -> tuple[Tensor, Tensor]:
+        highest = edges.highest(scores, own)
+        # Who has no edge and takes no part has no highest either.
+        highest = highest.where(highest.isfinite(), 0.0)
+        grown, grown_own = (scores - edges.of_targets(highest)).exp(), (own - highest).exp()
+        sums = edges.sums(grown) + grown_own
+        shares = grown / edges.of_targets(sums), grown_own / sums.where(sums > 0, 1.0)
+        ctx.save_for_backward(*shares)
+        ctx.edges = edges
+        return shares
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        shares, own = ctx.saved_tensors
+        weighed, weighed_own = shares * gradients[0], own * gradients[1]
+        sums = ctx.edges.sums(weighed) + weighed_own
+        return weighed - shares * ctx.edges.of_targets(sums), weighed_own - own * sums, None
 
 
 class _Carried(torch.autograd.Function):
@@ -133,9 +161,17 @@ class EdgePair(nn.Module):
 
 
 def _starts(rows: Tensor, size: int) -> Tensor:
+    """Return where each row's edges start, and behind the last where they end: (size + 1,)."""
     counts = torch.bincount(rows, minlength=size)
-    return counts.cumsum(0) - counts
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
 def _weighted_sums(columns: Tensor, dense: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-    return embedding_bag(columns, dense, starts, mode="sum", per_sample_weights=weights)
+    return embedding_bag(
+        columns,
+        dense,
+        starts,
+        mode="sum",
+        per_sample_weights=weights,
+        include_last_offset=True,
+    )
