@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+
+from models.links import Links, starts_of
 
 
 class IncomingEdges(nn.Module):
@@ -33,10 +34,10 @@ class IncomingEdges(nn.Module):
         for name, rows in (
             ("sources", sources),
             ("targets", targets),
-            ("starts", _starts(targets, sizes[0])),
+            ("starts", starts_of(targets, sizes[0])),
             ("turned", turned),
             ("turned_targets", targets[turned]),
-            ("turned_starts", _starts(sources, sizes[1])),
+            ("turned_starts", starts_of(sources, sizes[1])),
         ):
             self.register_buffer(name, rows, persistent=False)
 
@@ -82,16 +83,17 @@ class IncomingEdges(nn.Module):
                 size=(len(targets), len(sources)),
                 check_invariants=False,
             )
-            return torch.sparse.sampled_addmm(places, targets, sources.T, beta=0.0).values()
+            found: Tensor = torch.sparse.sampled_addmm(places, targets, sources.T, beta=0.0)
+            return found.values()
 
     def forth(self, weights: Tensor, sources: Tensor) -> Tensor:
         """Return `carry`, of which there is no gradient: (T, d)."""
-        return _weighted_sums(self.sources, sources, self.starts, weights)
+        return Links(self.sources, self.starts, weights).carry(sources)
 
     def back(self, weights: Tensor, targets: Tensor) -> Tensor:
         """Sum up for each source what its edges bring of `targets: (T, d)`: (S, d)."""
         turned = weights.index_select(0, self.turned)
-        return _weighted_sums(self.turned_targets, targets, self.turned_starts, turned)
+        return Links(self.turned_targets, self.turned_starts, turned).carry(targets)
 
 
 class _Agreement(torch.autograd.Function):
@@ -158,20 +160,3 @@ class EdgePair(nn.Module):
         super().__init__()
         self.into_users = IncomingEdges(users, videos, sizes=sizes)
         self.into_videos = IncomingEdges(videos, users, sizes=sizes[::-1])
-
-
-def _starts(rows: Tensor, size: int) -> Tensor:
-    """Return where each row's edges start, and behind the last where they end: (size + 1,)."""
-    counts = torch.bincount(rows, minlength=size)
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-
-
-def _weighted_sums(columns: Tensor, dense: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-    return embedding_bag(
-        columns,
-        dense,
-        starts,
-        mode="sum",
-        per_sample_weights=weights,
-        include_last_offset=True,
-    )

@@ -3,11 +3,12 @@
 Knows edges and vectors; nothing of what the vectors mean. Memory is linear in the edges.
 """
 
-import warnings
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from models.links import Links, starts_of
 
 Scaling = Literal["symmetric", "mean"]
 
@@ -29,37 +30,55 @@ class InteractionGraph(nn.Module):
     gives every node the mean of its neighbours, as GraphSAGE does. A node without an edge gets 0.
     """
 
-    to_users: Tensor
-    to_videos: Tensor
-    from_users: Tensor
-    from_videos: Tensor
+    user_starts: Tensor
+    user_videos: Tensor
+    video_starts: Tensor
+    video_users: Tensor
+    into_users: Tensor
+    out_of_users: Tensor
+    into_videos: Tensor
+    out_of_videos: Tensor
 
     def __init__(
         self, users: Tensor, videos: Tensor, *, sizes: tuple[int, int], scaling: Scaling
     ) -> None:
         """Connect `users: (E,)` with `videos: (E,)`, row numbers under `sizes` = (U, V).
 
-        No edge twice.
+        Raises:
+            ValueError: an edge stands there twice.
         """
         super().__init__()
+        by_user, by_video = users * sizes[1] + videos, videos * sizes[0] + users
+        if len(torch.unique(by_user)) < len(users):
+            raise ValueError("an edge stands there twice, expected distinct ones")
         user_degree = torch.bincount(users, minlength=sizes[0]).float()
         video_degree = torch.bincount(videos, minlength=sizes[1]).float()
         both = (user_degree[users] * video_degree[videos]).rsqrt()
         into_users = both if scaling == "symmetric" else 1 / user_degree[users]
         into_videos = both if scaling == "symmetric" else 1 / video_degree[videos]
-        for name, rows, columns, weights, shape in (
-            ("to_users", users, videos, into_users, sizes),
-            ("to_videos", videos, users, into_videos, sizes[::-1]),
-            ("from_users", users, videos, into_videos, sizes),
-            ("from_videos", videos, users, into_users, sizes[::-1]),
+        by_user, by_video = torch.argsort(by_user), torch.argsort(by_video)
+        for name, table in (
+            ("user_starts", starts_of(users, sizes[0])),
+            ("user_videos", videos[by_user]),
+            ("video_starts", starts_of(videos, sizes[1])),
+            ("video_users", users[by_video]),
+            # The weights of either way, once in the order of users and once in that of videos.
+            ("into_users", into_users[by_user]),
+            ("out_of_users", into_videos[by_user]),
+            ("into_videos", into_videos[by_video]),
+            ("out_of_videos", into_users[by_video]),
         ):
-            self.register_buffer(name, _csr(rows, columns, weights, shape), persistent=False)
+            self.register_buffer(name, table, persistent=False)
 
     def forward(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
         """Send `users: (U, D)` to the videos and `videos: (V, D)` to the users: (U, D), (V, D)."""
+        by_user, by_video = (
+            (self.user_videos, self.user_starts),
+            (self.video_users, self.video_starts),
+        )
         return (
-            _carry(self.to_users, self.from_videos, videos),
-            _carry(self.to_videos, self.from_users, users),
+            _carry(Links(*by_user, self.into_users), Links(*by_video, self.out_of_videos), videos),
+            _carry(Links(*by_video, self.into_videos), Links(*by_user, self.out_of_users), users),
         )
 
     def own(self, users: Tensor, videos: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,30 +87,18 @@ class InteractionGraph(nn.Module):
 
 
 class _Carried(torch.autograd.Function):
-    """A sparse matrix times a dense one; the transpose for the gradient is kept, not made anew."""
+    """What links carry; their gradient is carried back by the same edges, listed by source."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
-        ctx.transposed = transposed
-        return matrix @ dense
+    def forward(ctx: Any, links: Links, back: Links, dense: Tensor) -> Tensor:
+        ctx.back = back
+        return links.carry(dense)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, ctx.transposed @ gradients[0]
+        return None, None, ctx.back.carry(gradients[0])
 
 
-def _carry(matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
-    carried: Tensor = _Carried.apply(matrix, transposed, dense)  # type: ignore[no-untyped-call]
+def _carry(links: Links, back: Links, dense: Tensor) -> Tensor:
+    carried: Tensor = _Carried.apply(links, back, dense)  # type: ignore[no-untyped-call]
     return carried
-
-
-def _csr(rows: Tensor, columns: Tensor, weights: Tensor, shape: tuple[int, ...]) -> Tensor:
-    order = torch.argsort(rows * shape[1] + columns)
-    counts = torch.bincount(rows, minlength=shape[0])
-    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    with warnings.catch_warnings():
-        # What is asked of these matrices, a product and a copy, is old; the rest is none of ours.
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(
-            starts, columns[order], weights[order], size=shape, check_invariants=True
-        )

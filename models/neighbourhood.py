@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, embedding_bag
+from torch.nn.functional import embedding
 
 from models.graph import Hop, Scaling
+from models.links import Links
 
 # Edges that vectors are carried along at once where all of them are asked for.
 EDGES_AT_ONCE: Final = 1 << 17
@@ -33,21 +34,6 @@ class Neighbourhood(NamedTuple):
     videos: Tensor | None
     hops: Sequence[Hop]
     asked: tuple[Tensor, Tensor]
-
-
-class Links(NamedTuple):
-    """Weighted edges, target by target: the edges of target t begin at `starts[t]`."""
-
-    columns: Tensor
-    starts: Tensor
-    weights: Tensor
-
-    def carry(self, dense: Tensor) -> Tensor:
-        """Sum up for each target what its edges bring of `dense: (N, D)`."""
-        weights = self.weights.to(dense.dtype)
-        return embedding_bag(
-            self.columns, dense, self.starts, mode="sum", per_sample_weights=weights
-        )
 
 
 class DrawnHop(NamedTuple):
@@ -143,19 +129,19 @@ class NeighbourGraph(nn.Module):
         starts, columns = self._sides()[side]
         first, degrees = starts[rows], starts[rows + 1] - starts[rows]
         counts = degrees.clamp(max=limit)
-        behind = counts.cumsum(0) - counts
+        begun = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         owners = torch.arange(len(rows), device=rows.device).repeat_interleave(counts)
-        within = torch.arange(len(owners), device=rows.device) - behind[owners]
+        within = torch.arange(len(owners), device=rows.device) - begun[owners]
         turns = _hashed(rows, (*draw, side)) % degrees.clamp(min=1)
         spread = within * degrees[owners] // counts[owners]
         places = first[owners] + (turns[owners] + spread) % degrees[owners]
         found = columns[places].long()
         if self.scaling == "mean":
-            return Links(found, behind, counts.float().reciprocal()[owners])
+            return Links(found, begun, counts.float().reciprocal()[owners])
         others = self._sides()[1 - side][0]
         theirs = (others[found + 1] - others[found]).float()
         scale = degrees.float().sqrt() / counts
-        return Links(found, behind, scale[owners] * theirs.rsqrt())
+        return Links(found, begun, scale[owners] * theirs.rsqrt())
 
 
 def _lists(rows: Tensor, columns: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

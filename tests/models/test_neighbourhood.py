@@ -92,9 +92,8 @@ def drawn_edges(near: Neighbourhood, hop: int) -> list[tuple[int, int]]:
     chosen = near.hops[hop]
     assert isinstance(chosen, neighbourhood.DrawnHop)
     links = chosen.into_users
-    ends = torch.tensor([*links.starts.tolist(), len(links.columns)]).diff()
     sources, targets = source_rows(near, hop)
-    owners = targets.repeat_interleave(ends)
+    owners = targets.repeat_interleave(links.starts.diff())
     return list(zip(owners.tolist(), sources[links.columns].tolist(), strict=True))
 
 
