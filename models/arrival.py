@@ -13,14 +13,7 @@ def arrival_vectors(fusion: MetaFusion, standardised: Tensor, present: Tensor) -
 
     An arrival has neither id embedding nor edges: the direction of its content is all there is.
     Training shows the network such videos in every step (see `models.recommender.Rehearsal`).
-    """
-    return without(fusion.common, normalize(fusion(standardised, present), dim=1))
-
-
-def without(common: Tensor, contents: Tensor) -> Tensor:
-    """Take `common: (D,)` off unit `contents: (B, D)`, and scale to unit length again: (B, D).
-
     What all contents have in common tells no arrival from another, and keeps all of them from users
-    or hands all to them; how much of it is taken off is chosen on validation (ADR 25).
+    or hands all to them: `fusion.common`, a share of their mean, is taken off.
     """
-    return normalize(contents - common, dim=1)
+    return normalize(normalize(fusion(standardised, present), dim=1) - fusion.common, dim=1)

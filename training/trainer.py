@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import embedding
 
-from models.arrival import without
 from models.recommender import (
     BLOCK,
     MetaMMF,
@@ -256,15 +255,12 @@ class Trainer:
                 parameter.data = data
 
     def validate(self) -> dict[str, Any] | None:
-        """Judge the averaged parameters by a ranking on validation; None without any.
-
-        Arrivals lose there what serves validation best, as they would if training ended here.
-        """
+        """Judge the averaged parameters by a ranking on validation; None without any."""
         if not len(self._dataset.val):
             return None
         with self._averaged():
-            judged = self._judged()
-        return judged[_best(judged)]
+            scorer = inner_products(*self.vectors())
+        return evaluate_ranking(self._dataset, "val", rank(self._dataset, "val", scorer))
 
     @torch.no_grad()
     def vectors(self) -> tuple[Floats, Floats]:
@@ -287,27 +283,18 @@ class Trainer:
         """Return which share of their mean contents should lose on arrival: the best on validation.
 
         It is the one of SHARES with the best recall@20, the least of several: 0 where validation
-        holds no cold video, for then an arrival can only be in the way. For when all is learnt, and
-        before anything is taken off.
+        holds no cold video, for then an arrival can only be in the way. For when all is learnt.
         """
-        return _best(self._judged()) if len(self._dataset.val) else 0.0
-
-    def _judged(self) -> dict[float, dict[str, Any]]:
-        """Judge by a ranking on validation, for each share that contents could lose on arrival."""
-        users, videos = self.vectors()
-        network, cold = self._network, self._dataset.cold
-        if not isinstance(network, MetaMMF) or not cold[self._dataset.val.videos].any():
-            return {0.0: self._judge(users, videos)}
-        judged, arrived = {}, torch.from_numpy(videos[cold])
-        mean = self._mean_content(network).cpu()
+        network, judged = self._network, self._dataset.cold[self._dataset.val.videos]
+        if not isinstance(network, MetaMMF) or not judged.any():
+            return 0.0
+        found, mean = {}, self._mean_content(network)
         for share in SHARES:
-            videos[cold] = without(share * mean, arrived).numpy()
-            judged[share] = self._judge(users, videos)
-        return judged
-
-    def _judge(self, users: Floats, videos: Floats) -> dict[str, Any]:
-        ranking = rank(self._dataset, "val", inner_products(users, videos))
-        return evaluate_ranking(self._dataset, "val", ranking)
+            network.fusion.common.copy_(share * mean)
+            ranking = rank(self._dataset, "val", inner_products(*self.vectors()))
+            told = evaluate_ranking(self._dataset, "val", ranking)
+            found[share] = told["overall"]["recall@20"]
+        return max(SHARES, key=found.__getitem__)
 
     def set_common(self, share: float) -> None:
         """Have contents lose this `share` of their mean on arrival, if the network fuses any."""
@@ -326,11 +313,6 @@ class Trainer:
 
     def _tensor(self, array: Any) -> Tensor:
         return torch.from_numpy(array).to(self._device)
-
-
-def _best(judged: dict[float, dict[str, Any]]) -> float:
-    """Return the share with the best recall@20, the least of several."""
-    return max(sorted(judged), key=lambda share: judged[share]["overall"]["recall@20"])
 
 
 def _groups(

@@ -68,7 +68,8 @@ def test_the_vectors_are_those_of_the_best_epoch(model: str, sample: Dataset) ->
     assert fitted.best.validation == best == fitted.epochs[-1].best
     assert fitted.best.epoch < len(fitted.epochs)
     found = evaluate(sample, "val", scorer_of(fitted))["overall"]["recall@20"]
-    assert found == pytest.approx(best, abs=1e-9)
+    # What arrivals lose is chosen at the end, and only if validation gains by it.
+    assert found > best if fitted.common else found == pytest.approx(best, abs=1e-9)
 
 
 def test_arrivals_lose_the_share_of_the_mean_content_that_validation_wants(sample: Dataset) -> None:
