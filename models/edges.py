@@ -158,5 +158,11 @@ class EdgePair(nn.Module):
     def __init__(self, users: Tensor, videos: Tensor, *, sizes: tuple[int, int]) -> None:
         """Connect `users: (E,)` with `videos: (E,)`, row numbers under `sizes` = (U, V)."""
         super().__init__()
-        self.into_users = IncomingEdges(users, videos, sizes=sizes)
-        self.into_videos = IncomingEdges(videos, users, sizes=sizes[::-1])
+        into_users = IncomingEdges(users, videos, sizes=sizes)
+        self.into_users = into_users
+        # Listed from the users' list, so that this comes in the order of its `turned`.
+        self.into_videos = IncomingEdges(into_users.sources, into_users.targets, sizes=sizes[::-1])
+
+    def by_video(self, numbers: Tensor) -> Tensor:
+        """Return `numbers: (E,)` of the edges into users in the order of those into videos."""
+        return numbers.index_select(0, self.into_users.turned)

@@ -38,9 +38,10 @@ class Routed(nn.Module):
         for _ in range(ROUNDS):
             near = into_users.softmax(into_users.agreement(users, videos))
             users = normalize(users + into_users.carry(near, videos), dim=1)
+        agreement = into_users.agreement(users, videos)
         weights = [
-            into_users.softmax(into_users.agreement(users, videos)),
-            into_videos.softmax(into_videos.agreement(videos, users)),
+            into_users.softmax(agreement),
+            into_videos.softmax(edges.by_video(agreement)),
         ]
         content = [
             users + leaky_relu(into_users.carry(weights[0], videos), SLOPE),

@@ -53,7 +53,9 @@ class InvRl(Vbpr):
         features = self.features[step.videos]
         apart = features[step.positives] - features[step.rivals()]
         tastes = step.user_vectors[:, -self.width - 1 : -1].detach()
-        margins = torch.einsum("bd,edf,bf->be", tastes, self.environments, apart * self.map.scale)
+        # All environments in one product: (B, E width).
+        mapped = (apart * self.map.scale) @ self.environments.flatten(0, 1).T
+        margins = torch.einsum("bed,bd->be", mapped.view(len(apart), ENVIRONMENTS, -1), tastes)
         owner = margins.detach().argmax(dim=1)
         taught = softplus(-margins.gather(1, owner[:, None])).mean()
         varied = self._variance(tastes, apart, owner)
@@ -70,8 +72,9 @@ class InvRl(Vbpr):
         pull = -torch.sigmoid(-margins)[:, None] * tastes
         gradients = []
         for environment in range(ENVIRONMENTS):
-            mine = (owner == environment).to(pull.dtype)[:, None]
-            gradients.append((pull * mine).T @ masked / mine.sum().clamp(min=1))
+            mine = (owner == environment).nonzero()[:, 0]
+            sums = pull.index_select(0, mine).T @ masked.index_select(0, mine)
+            gradients.append(sums / max(1, len(mine)))
         varied = torch.stack(gradients).var(dim=0, unbiased=False).sum(0)
         return (kept * varied).sum().square()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.edges import IncomingEdges
+from models.edges import EdgePair, IncomingEdges
 
 TARGETS, SOURCES, WIDTH = 3, 4, 2
 # Target 1 has no edge, source 2 neither.
@@ -51,6 +51,17 @@ def test_what_is_carried_is_the_product_with_the_weights() -> None:
     same_with_gradients(
         edges().carry(weights, sources), dense(weights) @ sources, [weights, sources]
     )
+
+
+def test_the_same_edges_are_told_of_in_the_order_of_either_side() -> None:
+    users, videos = torch.tensor(ENDS).T
+    pair = EdgePair(users, videos, sizes=(TARGETS, SOURCES))
+    ends = pair.into_users.targets, pair.into_users.sources
+    assert [pair.by_video(side).tolist() for side in ends] == [
+        pair.into_videos.sources.tolist(),
+        pair.into_videos.targets.tolist(),
+    ]
+    assert sorted(zip(*(side.tolist() for side in ends), strict=True)) == sorted(ENDS)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
