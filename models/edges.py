@@ -34,10 +34,10 @@ class IncomingEdges(nn.Module):
         for name, rows in (
             ("sources", sources),
             ("targets", targets),
-            ("starts", starts_of(targets, sizes[0])),
+            ("starts", starts_of(torch.bincount(targets, minlength=sizes[0]))),
             ("turned", turned),
             ("turned_targets", targets[turned]),
-            ("turned_starts", starts_of(sources, sizes[1])),
+            ("turned_starts", starts_of(torch.bincount(sources, minlength=sizes[1]))),
         ):
             self.register_buffer(name, rows, persistent=False)
 
@@ -76,6 +76,7 @@ class IncomingEdges(nn.Module):
         """Return `agreement`, of which there is no gradient."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+            # Sorted when this was made: there is nothing to check at every product.
             places = torch.sparse_csr_tensor(
                 self.starts,
                 self.sources,

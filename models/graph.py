@@ -48,19 +48,19 @@ class InteractionGraph(nn.Module):
             ValueError: an edge stands there twice.
         """
         super().__init__()
-        by_user, by_video = users * sizes[1] + videos, videos * sizes[0] + users
-        if len(torch.unique(by_user)) < len(users):
+        keys, by_user = torch.sort(users * sizes[1] + videos)
+        if (keys[1:] == keys[:-1]).any():
             raise ValueError("an edge stands there twice, expected distinct ones")
-        user_degree = torch.bincount(users, minlength=sizes[0]).float()
-        video_degree = torch.bincount(videos, minlength=sizes[1]).float()
-        both = (user_degree[users] * video_degree[videos]).rsqrt()
+        by_video = torch.argsort(videos * sizes[0] + users)
+        user_degree = torch.bincount(users, minlength=sizes[0])
+        video_degree = torch.bincount(videos, minlength=sizes[1])
+        both = (user_degree[users].float() * video_degree[videos]).rsqrt()
         into_users = both if scaling == "symmetric" else 1 / user_degree[users]
         into_videos = both if scaling == "symmetric" else 1 / video_degree[videos]
-        by_user, by_video = torch.argsort(by_user), torch.argsort(by_video)
         for name, table in (
-            ("user_starts", starts_of(users, sizes[0])),
+            ("user_starts", starts_of(user_degree)),
             ("user_videos", videos[by_user]),
-            ("video_starts", starts_of(videos, sizes[1])),
+            ("video_starts", starts_of(video_degree)),
             ("video_users", users[by_video]),
             # The weights of either way, once in the order of users and once in that of videos.
             ("into_users", into_users[by_user]),

@@ -32,10 +32,6 @@ class Links(NamedTuple):
         )
 
 
-def starts_of(rows: Tensor, size: int) -> Tensor:
-    """Return where each of `size` rows starts in the sorted `rows: (E,)`, and the end.
-
-    Ascending, (size + 1,).
-    """
-    counts = torch.bincount(rows, minlength=size)
+def starts_of(counts: Tensor) -> Tensor:
+    """Return where each target's edges start if it has `counts: (T,)`, and their end: (T + 1,)."""
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from models.graph import Hop, Scaling
-from models.links import Links
+from models.links import Links, starts_of
 
 # Edges that vectors are carried along at once where all of them are asked for.
 EDGES_AT_ONCE: Final = 1 << 17
@@ -129,7 +129,7 @@ class NeighbourGraph(nn.Module):
         starts, columns = self._sides()[side]
         first, degrees = starts[rows], starts[rows + 1] - starts[rows]
         counts = degrees.clamp(max=limit)
-        begun = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        begun = starts_of(counts)
         owners = torch.arange(len(rows), device=rows.device).repeat_interleave(counts)
         within = torch.arange(len(owners), device=rows.device) - begun[owners]
         turns = _hashed(rows, (*draw, side)) % degrees.clamp(min=1)
