@@ -1,6 +1,6 @@
 """Retrieves for several users at once: one pass over arrays serves them all.
 
-What comes out is what `View.retrieve` gives to each of them alone; it only costs less.
+What comes out is what `retrieve` gives to each of them alone; it only costs less.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,16 @@ import numpy as np
 from models.ids import VideoId
 from service.catalog.bar import Bar
 from service.catalog.index import Doubles, Floats, Mask, Rows
-from service.catalog.view import FEW_ROWS, FLOAT32_SLACK, View, expected_barred, products
+from service.catalog.retrieval import (
+    FEW_ROWS,
+    FLOAT32_SLACK,
+    arrivals_near,
+    expected_barred,
+    few_arrivals,
+    products,
+    retrieve,
+)
+from service.catalog.view import View
 
 
 class _Scored(NamedTuple):
@@ -74,7 +83,7 @@ def _arrived(view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Dou
     What scores less than `cuts: (B,)` is in none.
     """
     delta, videos = view.overlay.delta, view.snapshot.manifest.videos
-    if view.few_arrivals:
+    if few_arrivals(view):
         # Long times short is twice as fast as short times long.
         near = np.flatnonzero(delta.vectors[: delta.count] @ vectors.T >= cuts.astype(np.float32))
         places, owners = np.divmod(near, len(vectors))
@@ -84,7 +93,7 @@ def _arrived(view: View, vectors: Floats, k: int, bars: Sequence[Bar], cuts: Dou
         rows, owners = rows[left], owners[left]
     else:
         found = [
-            view.arrivals_near(vector, k, bar, slack)
+            arrivals_near(view, vector, k, bar, slack)
             for vector, bar, slack in zip(vectors, bars, _slack(vectors).tolist(), strict=True)
         ]
         rows = np.concatenate(found)
@@ -149,7 +158,7 @@ def _parts(view: View, scored: _Scored, count: int) -> list[list[tuple[float, Vi
 
 
 def _alone(view: View, vector: Floats, k: int, bar: Bar) -> list[tuple[VideoId, float]]:
-    return [(one.video_id, one.score) for one in view.retrieve(vector, k, bar=bar)]
+    return [(one.video_id, one.score) for one in retrieve(view, vector, k, bar=bar)]
 
 
 def _ranked(triples: list[tuple[float, VideoId, int]], k: int) -> list[tuple[VideoId, float]]:

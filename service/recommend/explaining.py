@@ -14,7 +14,8 @@ from models.ids import VideoId
 from service.catalog.fusing import RawFeatures
 from service.catalog.index import Doubles, Floats, Rows, VideoRow, contenders
 from service.catalog.overlay import settled
-from service.catalog.view import FLOAT32_SLACK, View, products
+from service.catalog.retrieval import FLOAT32_SLACK, products
+from service.catalog.view import View
 from service.recommend.recommendation import Recommendation
 from service.recommend.request import Request
 
@@ -129,7 +130,7 @@ def _nearest(view: View, video_id: VideoId, watched: Rows) -> Nearest | None:
     if not len(watched):
         return None
     vectors, vector = view.vectors(watched), view.vector(video_id)
-    # As in `View.retrieve`: the last bits of a product depend on what else is in it.
+    # As in `retrieval.retrieve`: the last bits of a product depend on what else is in it.
     near = contenders(vectors @ vector, 1, FLOAT32_SLACK)
     exact = products(vectors[near], vector).tolist()
     ids = [view.video_id(VideoRow(row)) for row in watched[near].tolist()]

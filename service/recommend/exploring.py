@@ -10,6 +10,7 @@ import numpy as np
 from models.ids import VideoId
 from service.catalog.bar import Bar
 from service.catalog.index import Floats, Mask, Rows, VideoRow
+from service.catalog.retrieval import products
 from service.catalog.view import View
 from service.recommend.recommendation import Recommendation
 from service.recommend.request import Exploring, Request
@@ -76,7 +77,7 @@ def _suiting(
         liked = view.overlay.gained
         return [Recommendation(v, float(liked.get(v, 0)), "fresh") for v in drawn[:count]]
     rows = np.array([view.row(video_id) for video_id in drawn], dtype=np.int64)
-    scored = zip(drawn, view.scores(rows, vector).tolist(), strict=True)
+    scored = zip(drawn, products(view.vectors(rows), vector).tolist(), strict=True)
     found = sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:count]
     return [Recommendation(video_id, score, "fresh") for video_id, score in found]
 

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from models.ids import VideoId
 from service.catalog.index import Mask
+from service.catalog.popularity import by_popularity
 from service.catalog.view import View
 
 
@@ -24,7 +25,7 @@ def popular_then_fresh(
 
     Only those that are `unshown` yet.
     """
-    found = ((view.video_id(row), count) for row, count in view.by_popularity(barred))
+    found = ((view.video_id(row), count) for row, count in by_popularity(view, barred))
     return [
         FallbackItem(video_id, float(count), "popular" if count else "fresh")
         for video_id, count in islice((pair for pair in found if unshown(pair[0])), k)

@@ -10,6 +10,7 @@ import numpy as np
 
 from service.catalog.bar import Bar
 from service.catalog.index import Floats, Rows, VideoRow
+from service.catalog.retrieval import retrieve
 from service.catalog.view import View
 from service.recommend.recommender import bar_for_user, recommend, represent
 from service.recommend.request import Request
@@ -61,7 +62,7 @@ def _compare(view: View, request: Request, vector: Floats, barred: Bar) -> Compa
     if not expected:
         return None
     last = float(np.partition(open_scores, -expected)[-expected])
-    found = view.retrieve(vector, expected, bar=barred)
+    found = retrieve(view, vector, expected, bar=barred)
     right = sum(scores[one.row] >= last - TIE for one in found)
     before: Rows = np.flatnonzero(closed & (scores > last))[:ASKED]
     reasons = _reasons(view, request, before)

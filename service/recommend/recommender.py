@@ -6,12 +6,14 @@ from typing import Final
 import numpy as np
 
 from models.ids import UserId, VideoId
+from service.catalog import retrieval
 from service.catalog.bar import Bar
 from service.catalog.batching import retrieve_many
 from service.catalog.facets import Filter
 from service.catalog.index import Floats
 from service.catalog.representing import fold_in
-from service.catalog.view import Candidate, View
+from service.catalog.retrieval import Candidate
+from service.catalog.view import View
 from service.recommend.diversity import diversified, pool_size
 from service.recommend.exploring import with_fresh
 from service.recommend.fallback import popular_then_fresh
@@ -72,7 +74,7 @@ def recommend_similar(view: View, video_id: VideoId, wanted: Wanted) -> list[Rec
     Raises:
         UnknownVideo: there is no such live video.
     """
-    return _named(view.nearest(video_id, wanted.k, bar=bar(view, wanted)), "similar")
+    return _named(retrieval.nearest(view, video_id, wanted.k, bar=bar(view, wanted)), "similar")
 
 
 def represent(view: View, request: Request) -> Floats | None:
@@ -102,7 +104,7 @@ def retrieve(
     if vector is None:
         found = popular_then_fresh(view, barred.mask(), wanted, unshown=request.unshown)
         return [Recommendation(*item) for item in found]
-    candidates = view.retrieve(vector, wanted + len(request.shown), bar=barred)
+    candidates = retrieval.retrieve(view, vector, wanted + len(request.shown), bar=barred)
     named = _named(candidates, _source(view, request))
     if request.shown:
         named = [one for one in named if request.unshown(one.video_id)]

@@ -182,7 +182,7 @@ def test_a_video_that_the_index_misses_lowers_the_live_recall(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So small a catalog would not be asked of the index at all.
-    monkeypatch.setattr("service.catalog.view.FEW_ROWS", 0)
+    monkeypatch.setattr("service.catalog.retrieval.FEW_ROWS", 0)
     view = api.services.catalog.view
     # The nearest is the one met, which is not to be shown; the next one is.
     met = ((VideoId("video-00001"), 1.0),)

@@ -19,6 +19,7 @@ from models.ids import UserId, VideoId
 from service.catalog.edit import Edit, Feedback, Fused
 from service.catalog.index import Floats
 from service.catalog.overlay import Overlay
+from service.catalog.popularity import by_popularity
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
 from service.recommend.recommender import recommend, represent
@@ -157,7 +158,7 @@ def test_batches_make_no_difference_to_vectors(snapshot: Snapshot) -> None:
         for view in views
     ]
     assert answers[0] == answers[1] == answers[2]
-    popular = [[(view.video_id(r), n) for r, n in view.by_popularity()] for view in views]
+    popular = [[(view.video_id(r), n) for r, n in by_popularity(view)] for view in views]
     assert popular[0] == popular[1] == popular[2]
 
 
@@ -177,13 +178,13 @@ def test_an_arrival_that_many_like_overtakes_what_was_popular(snapshot: Snapshot
     fans = [e for n in range(most + 1) for e in met(f"fan-{n}", "like", "hit")]
     events: list[Event] = [arrival("hit"), arrival("quiet"), *fans]
     view = told(snapshot, events, snapshot.vectors[0], batch=50)
-    ranked = [(view.video_id(row), count) for row, count in view.by_popularity()]
+    ranked = [(view.video_id(row), count) for row, count in by_popularity(view)]
     assert ranked[0] == ("hit", most + 1)
     assert ranked[-1] == ("quiet", 0)
     assert len(ranked) == VIDEOS + 2
     off = [e for n in range(most + 1) for e in met(f"fan-{n}", "dislike", "hit")]
     gone = told(snapshot, [*events, *off], snapshot.vectors[0], batch=50)
-    assert [gone.video_id(row) for row, _ in gone.by_popularity()][-2:] == ["quiet", "hit"]
+    assert [gone.video_id(row) for row, _ in by_popularity(gone)][-2:] == ["quiet", "hit"]
 
 
 def test_a_deleted_arrival_comes_back_without_its_past(snapshot: Snapshot) -> None:
@@ -204,6 +205,6 @@ def test_the_same_features_again_keep_vector_viewers_and_age(snapshot: Snapshot)
     liked = [arrival("new"), arrival("newer"), *met("user-00000", "like", "new")]
     once, twice = (told(snapshot, events, content) for events in (liked, [*liked, arrival("new")]))
     assert once.overlay.delta.count == twice.overlay.delta.count
-    assert [once.video_id(r) for r, _ in once.by_popularity()] == [
-        twice.video_id(r) for r, _ in twice.by_popularity()
+    assert [once.video_id(r) for r, _ in by_popularity(once)] == [
+        twice.video_id(r) for r, _ in by_popularity(twice)
     ]

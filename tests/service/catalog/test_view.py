@@ -20,8 +20,10 @@ from service.catalog import delta as delta_module
 from service.catalog.edit import Edit, Feedback, Fused
 from service.catalog.index import FaissIndex, Rows
 from service.catalog.overlay import Overlay
+from service.catalog.popularity import by_popularity
+from service.catalog.retrieval import FEW_ROWS, Candidate, nearest, retrieve
 from service.catalog.snapshot import Snapshot
-from service.catalog.view import FEW_ROWS, Candidate, View
+from service.catalog.view import View
 from service.errors import UnknownVideo
 from tests.support import oracle
 from tests.support.bundles import plant, unit, write_small_bundle
@@ -121,7 +123,7 @@ def test_retrieve_agrees_with_brute_force(
     seen = ids_seen(story.view, "user-00001")
     bar = story.view.bar(0.0).and_rows(story.view.seen(UserId("user-00001")))
     assert bar.open == np.count_nonzero(~story.view.bar(0.0).mask())
-    found = story.view.retrieve(vector, k, bar=bar)
+    found = retrieve(story.view, vector, k, bar=bar)
     assert pairs(found) == oracle.best(story.live, vector, k, hidden=seen)
 
 
@@ -133,9 +135,9 @@ def test_nearest_agrees_with_brute_force(
     story = Story(snapshot).tell(steps)
     if name not in story.live:
         with pytest.raises(UnknownVideo):
-            story.view.nearest(VideoId(name), k)
+            nearest(story.view, VideoId(name), k)
     else:
-        assert pairs(story.view.nearest(VideoId(name), k)) == oracle.nearest(story.live, name, k)
+        assert pairs(nearest(story.view, VideoId(name), k)) == oracle.nearest(story.live, name, k)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -151,9 +153,9 @@ def test_counts_seen_and_popularity_follow_the_log(
     met = {snapshot.bundle.video_ids[met] for met in snapshot.seen(row)}
     seen = ids_seen(view, "user-00001") & set(story.live)
     assert seen == (met | story.watched) & set(story.live)
-    listed = [view.video_id(row) for row, _ in view.by_popularity()]
+    listed = [view.video_id(row) for row, _ in by_popularity(view)]
     assert sorted(listed) == sorted(story.live)
-    counts = [count for _, count in view.by_popularity()]
+    counts = [count for _, count in by_popularity(view)]
     assert counts == sorted(counts, reverse=True)
 
 
@@ -163,7 +165,7 @@ def test_how_the_log_was_cut_into_batches_makes_no_difference(
     snapshot: Snapshot, steps: list[tuple[str, str, Row | None]], vector: Row
 ) -> None:
     one, many = Story(snapshot, batch=1).tell(steps), Story(snapshot, batch=500).tell(steps)
-    assert one.view.retrieve(vector, 10) == many.view.retrieve(vector, 10)
+    assert retrieve(one.view, vector, 10) == retrieve(many.view, vector, 10)
 
 
 def test_a_compaction_changes_no_answer(
@@ -180,10 +182,10 @@ def test_a_compaction_changes_no_answer(
     assert tight.view.overlay.delta.count < 40 < loose.view.overlay.delta.count
     for vector in unit(rng.normal(size=(20, WIDTH))):
         expected = oracle.best(tight.live, vector, 10)
-        assert pairs(tight.view.retrieve(vector, 10)) == expected
-        assert pairs(loose.view.retrieve(vector, 10)) == expected
+        assert pairs(retrieve(tight.view, vector, 10)) == expected
+        assert pairs(retrieve(loose.view, vector, 10)) == expected
     for name in tight.live:
-        assert pairs(tight.view.nearest(VideoId(name), 5)) == oracle.nearest(tight.live, name, 5)
+        assert pairs(nearest(tight.view, VideoId(name), 5)) == oracle.nearest(tight.live, name, 5)
 
 
 def test_an_old_view_never_sees_what_came_after_it(snapshot: Snapshot) -> None:
@@ -193,9 +195,9 @@ def test_an_old_view_never_sees_what_came_after_it(snapshot: Snapshot) -> None:
     many: list[tuple[str, str, Row | None]] = [("put", f"n{n}", drawn(rng)) for n in range(700)]
     story.tell([("delete", "a", None), *many, ("delete", "video-00000", None)])
     vector = HALVES
-    assert pairs(old.retrieve(vector, 500)) == oracle.best(before, vector, 500)
-    assert pairs(old.nearest(VideoId("a"), 500)) == oracle.nearest(before, "a", 500)
-    assert pairs(story.view.retrieve(vector, 500)) == oracle.best(story.live, vector, 500)
+    assert pairs(retrieve(old, vector, 500)) == oracle.best(before, vector, 500)
+    assert pairs(nearest(old, VideoId("a"), 500)) == oracle.nearest(before, "a", 500)
+    assert pairs(retrieve(story.view, vector, 500)) == oracle.best(story.live, vector, 500)
 
 
 def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
@@ -210,7 +212,7 @@ def test_an_edit_that_fails_halfway_leaves_no_trace(snapshot: Snapshot) -> None:
         )
     story.tell([("put", "b", -HALVES)])
     vector = HALVES
-    assert pairs(story.view.retrieve(vector, 500)) == oracle.best(story.live, vector, 500)
+    assert pairs(retrieve(story.view, vector, 500)) == oracle.best(story.live, vector, 500)
 
 
 def test_a_history_is_cut_to_its_limit_oldest_first(snapshot: Snapshot) -> None:
@@ -256,7 +258,7 @@ def test_a_list_is_filled_however_much_is_seen_or_deleted(wide: Snapshot, barred
     story.tell([("delete", name, None) for name in names[: barred // 2]])
     hidden = rows_of(range(barred // 2, barred))
     vector = np.array(wide.bundle.users[0])
-    found = pairs(story.view.retrieve(vector, 10, bar=story.view.bar(0.0).and_rows(hidden)))
+    found = pairs(retrieve(story.view, vector, 10, bar=story.view.bar(0.0).and_rows(hidden)))
     assert len(found) == min(10, WIDE - barred)
     assert not {name for name, _ in found} & set(names[:barred])
     if barred >= 5000:
@@ -271,7 +273,7 @@ def test_the_best_thousands_may_all_be_seen(wide: Snapshot) -> None:
     view = View(wide, Overlay.empty(wide, START))
     for seen in (100, WIDE - FEW_ROWS + 100, WIDE - 100):
         bar = view.bar(0.0).and_rows(rows_of(order[:seen].tolist()))
-        found = [candidate.row for candidate in view.retrieve(vector, 20, bar=bar)]
+        found = [candidate.row for candidate in retrieve(view, vector, 20, bar=bar)]
         assert len(found) == 20
         assert not set(found) & set(order[:seen].tolist())
     assert found == order[seen : seen + 20].tolist()
@@ -281,7 +283,7 @@ def test_what_is_found_has_its_exact_score(wide: Snapshot) -> None:
     view = View(wide, Overlay.empty(wide, START))
     for row in range(5):
         vector = np.array(wide.bundle.users[row])
-        found = view.retrieve(vector, 20)
+        found = retrieve(view, vector, 20)
         rows = np.array([candidate.row for candidate in found])
         exact = (wide.vectors[rows].astype(np.float64) * vector).sum(axis=1)
         assert [candidate.score for candidate in found] == exact.tolist()
@@ -291,7 +293,7 @@ def test_what_is_found_has_its_exact_score(wide: Snapshot) -> None:
 def test_a_long_list_looks_into_more_cells_until_it_is_full(wide: Snapshot) -> None:
     view = View(wide, Overlay.empty(wide, START))
     vector = np.array(wide.bundle.users[2])
-    found = [candidate.row for candidate in view.retrieve(vector, 500)]
+    found = [candidate.row for candidate in retrieve(view, vector, 500)]
     best = set(np.argsort(-(wide.vectors @ vector))[:500].tolist())
     assert len(set(found)) == 500
     # One list of forty holds some 150 rows.

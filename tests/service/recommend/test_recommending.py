@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.ids import VideoId
+from service.catalog.retrieval import nearest
 from service.catalog.view import View
 from tests.support.server import WIDTHS, Api, eventually, features, segment, settings_for
 from training.data.synthetic import make_synthetic
@@ -213,7 +215,7 @@ def test_two_replicas_at_one_position_give_the_same_bytes(bundles: Path, tmp_pat
         with Api(settings) as second:
             second.ready()
             assert second.model() == first.model()
-            live = [c.video_id for c in view_of(first).nearest("video-00000", 500)]  # type: ignore[arg-type] # a literal
+            live = [c.video_id for c in nearest(view_of(first), VideoId("video-00000"), 500)]
             paths = [f"/v1/users/{user}/recommendations?k=60" for user in [*EVERYBODY, "nobody"]]
             for path in [*paths, *(f"/v1/videos/{name}/similar?k=60" for name in live)]:
                 assert first.get(path).text == second.get(path).text

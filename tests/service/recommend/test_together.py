@@ -20,8 +20,7 @@ from eventlog.position import START, Position
 from models.bundle.manifest import IndexEntry
 from models.bundle.reader import read_bundle, read_current_id
 from models.ids import UserId, VideoId
-from service.catalog import batching
-from service.catalog import view as view_module
+from service.catalog import batching, retrieval
 from service.catalog.edit import Edit, Feedback, Fused
 from service.catalog.index import FaissIndex
 from service.catalog.overlay import Overlay
@@ -91,8 +90,8 @@ def told(snapshot: Snapshot, steps: list[tuple[str, str, int]]) -> View:
 @pytest.fixture(autouse=True, params=[0, 4096], ids=["in cells", "all arrivals"])
 def _few_rows_are_fewer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let so small a catalog be searched as a large one is."""
-    monkeypatch.setattr(view_module, "FEW_ARRIVALS", request.param)
-    for module in (view_module, batching):
+    monkeypatch.setattr(retrieval, "FEW_ARRIVALS", request.param)
+    for module in (retrieval, batching):
         monkeypatch.setattr(module, "FEW_ROWS", 30)
 
 
