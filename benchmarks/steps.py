@@ -37,12 +37,13 @@ def main(folder: Path, steps: int, settings: list[str]) -> None:
             took.append((time.perf_counter() - started[0], time.process_time() - started[1]))
         if not team.leads:
             return
-        started = time.perf_counter(), 0.0
-        trainer.vectors()
+        learnt = trainer.finish(trainer.averages())
+        begun = time.perf_counter()
+        learnt.vectors()
         figures = {
             "step": min(wall for wall, _ in took[1:]),
             "cpu": min(work for _, work in took[1:]),
-            "vectors": time.perf_counter() - started[0],
+            "vectors": time.perf_counter() - begun,
             "peak": peak_memory(),
         }
         print(json.dumps(figures))  # noqa: T201 - read by who starts it

@@ -30,7 +30,7 @@ class Fitted:
     """The vectors of the best epoch, its network, and what led there.
 
     `fusion` is None for a baseline. `common` is the share of their mean that contents lose on
-    arrival (see `Trainer.best_common`).
+    arrival (see `Representation.best_common`).
     """
 
     users: Floats
@@ -84,10 +84,10 @@ def fit(
             report(progress.epochs[-1])
         if run is not None:
             run.save(trainer, progress)
-        trainer.load(progress.kept)
-        common = team.shared(trainer.best_common() if team.leads else None)
-        trainer.set_common(common)
-        users, videos = trainer.vectors()
+        learnt = trainer.finish(progress.kept)
+        common = team.shared(learnt.best_common() if team.leads else None)
+        learnt.set_common(common)
+        users, videos = learnt.vectors()
     fusion = network.fusion.to("cpu") if isinstance(network, MetaMMF) else None
     return Fitted(users, videos, fusion, network, progress.epochs, common)
 

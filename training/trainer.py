@@ -1,4 +1,4 @@
-"""One network in training: steps, the running average of its parameters, its vectors.
+"""One network in training: steps, and the running average of its parameters.
 
 Knows the objective and the sampler; nothing of when to stop.
 """
@@ -14,8 +14,6 @@ from torch.nn import Parameter
 from torch.nn.functional import embedding
 
 from models.recommender import (
-    BLOCK,
-    MetaMMF,
     Recommender,
     Rehearsal,
     Rehearsing,
@@ -23,20 +21,18 @@ from models.recommender import (
     WithContent,
     WithExtraLoss,
 )
-from training.company import companion_loss, pulled
+from training.company import companion_loss
 from training.config import FitConfig
 from training.data.companions import Companions
-from training.data.dataset import Dataset, Floats, Rows
+from training.data.dataset import Dataset, Rows
 from training.data.sampling import Batch, Sampler
-from training.evaluate import evaluate_ranking, inner_products, rank
 from training.objective import bpr_loss, softmax_loss, squared_lengths
+from training.representation import Representation
 from training.rows import RowTable
 from training.team import ALONE, Team
 
 # The running average starts fast, after this many steps in full: the beginning is forgotten.
 WARM_UP: Final = 10
-# Of their mean content, what arrivals may lose.
-SHARES: Final = (0.0, 0.2, 0.4, 0.6)
 
 
 class Trainer:
@@ -78,6 +74,7 @@ class Trainer:
         self._companions = None
         if config.extra_weight and isinstance(network, WithContent):
             self._companions = Companions(dataset.train, users=dataset.users)
+        self._representation = Representation(network, dataset, self._companions, self._device)
         self._optimiser = torch.optim.AdamW(
             _groups(self._wholes.values(), network.feature_parameters(), config.fusion_decay),
             lr=config.learning_rate,
@@ -93,11 +90,6 @@ class Trainer:
             else self._averages[place].clone()
             for place in range(len(self._parameters))
         ]
-
-    def load(self, averages: list[Tensor]) -> None:
-        """Put `averages` in the place of the parameters: training is over."""
-        for parameter, average in zip(self._parameters, averages, strict=True):
-            parameter.data.copy_(average)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that the next step depends on: tensors, and what JSON can hold."""
@@ -258,58 +250,17 @@ class Trainer:
         """Judge the averaged parameters by a ranking on validation; None without any."""
         if not len(self._dataset.val):
             return None
-        with self._averaged():
-            scorer = inner_products(*self.vectors())
-        return evaluate_ranking(self._dataset, "val", rank(self._dataset, "val", scorer))
-
-    @torch.no_grad()
-    def vectors(self) -> tuple[Floats, Floats]:
-        """Return the vectors of users (U, D) and videos (V, D).
-
-        Videos without a training interaction are represented as the service would on arrival.
-        """
         # Gradients are as large as all parameters, and of no use until the next step.
         self._forget_gradients()
-        self._network.train(mode=False)
-        users, videos = self._network.all_vectors()
-        if self._companions and isinstance(self._network, WithContent):
-            users = pulled(users, self._contents(self._network), self._companions)
-        if isinstance(self._network, Rehearsing):
-            cold = self._tensor(np.flatnonzero(self._dataset.cold))
-            videos[cold] = self._network.arrivals(cold)
-        return users.cpu().numpy().copy(), videos.cpu().numpy().copy()
+        with self._averaged():
+            return self._representation.judged()
 
-    def best_common(self) -> float:
-        """Return which share of their mean contents should lose on arrival: the best on validation.
-
-        It is the one of SHARES with the best recall@20, the least of several: 0 where validation
-        holds no cold video, for then an arrival can only be in the way. For when all is learnt.
-        """
-        network, judged = self._network, self._dataset.cold[self._dataset.val.videos]
-        if not isinstance(network, MetaMMF) or not judged.any():
-            return 0.0
-        found, mean = {}, self._mean_content(network)
-        for share in SHARES:
-            network.fusion.common.copy_(share * mean)
-            ranking = rank(self._dataset, "val", inner_products(*self.vectors()))
-            told = evaluate_ranking(self._dataset, "val", ranking)
-            found[share] = told["overall"]["recall@20"]
-        return max(SHARES, key=found.__getitem__)
-
-    def set_common(self, share: float) -> None:
-        """Have contents lose this `share` of their mean on arrival, if the network fuses any."""
-        if isinstance(self._network, MetaMMF):
-            self._network.fusion.common.copy_(share * self._mean_content(self._network))
-
-    @torch.no_grad()
-    def _mean_content(self, network: WithContent) -> Tensor:
-        return self._contents(network).mean(dim=0)
-
-    def _contents(self, network: WithContent) -> Tensor:
-        """Return the unit content vectors of all videos: (V, D)."""
-        self._network.train(mode=False)
-        rows = torch.arange(self._dataset.videos, device=self._device)
-        return torch.cat([network.contents(some) for some in torch.split(rows, BLOCK)])
+    def finish(self, averages: list[Tensor]) -> Representation:
+        """Put `averages` in the place of the parameters, for good, and return what they say."""
+        self._forget_gradients()
+        for parameter, average in zip(self._parameters, averages, strict=True):
+            parameter.data.copy_(average)
+        return self._representation
 
     def _tensor(self, array: Any) -> Tensor:
         return torch.from_numpy(array).to(self._device)

@@ -40,7 +40,7 @@ def main(edges: int, settings: list[str]) -> None:
     trainer = Trainer(build(dataset, config), dataset, config, rng)
     for batch in islice(trainer.batches(), STEPS):
         trainer.step(batch)
-    trainer.vectors()
+    trainer.finish(trainer.averages()).vectors()
     print(_peak())  # noqa: T201 - read by a test
 
 

@@ -14,7 +14,7 @@ from training.data.dataset import Dataset, Interactions
 from training.data.synthetic import make_synthetic
 from training.evaluate import Scorer, evaluate, inner_products
 from training.loop import Fitted, fit
-from training.trainer import SHARES
+from training.representation import SHARES
 from training.untrained import content_neighbours, popularity
 
 
