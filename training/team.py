@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -134,11 +135,17 @@ ALONE: Final = Team()
 
 @contextmanager
 def joined(device: str) -> Iterator[Team]:
-    """Join the team that `torchrun` has set up in the environment; alone where there is none."""
+    """Join the team that `torchrun` has set up in the environment; alone where there is none.
+
+    Once it is left, none of its threads remains.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Team(device)
         return
+    # Imported by an optimiser later, it would hold the group as a default of its functions. Threads
+    # of a group that outlives `destroy_process_group` abort the process when the interpreter ends.
+    import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle.reader import Bundle, read_bundle
+from tests.support.leaving import TASKS
 from training.data.folder_writer import write_dataset
 from training.data.sampling import Batch
 from training.data.synthetic import make_synthetic
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = ("max_epochs=3", "feature_dropout=0.0", "batch_size=100", "negatives=40")
 ALONG_GRAPH = 'model="metammf-lightgcn"'
 BY_ROWS = 'optimiser="rows"'
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
 def fitted(dataset: Path, out: Path, changes: tuple[str, ...], *launcher: str) -> Bundle:
@@ -40,16 +42,27 @@ def fitted(dataset: Path, out: Path, changes: tuple[str, ...], *launcher: str) -
 def test_two_processes_train_what_one_does(changes: tuple[str, ...], tmp_path: Path) -> None:
     # (Adam makes much of a gradient that is 0 but for rounding; with these interactions none is.)
     write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=2))
-    python = sys.executable
-    torchrun = (python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    alone = fitted(tmp_path / "data", tmp_path / "alone", changes, python)
+    alone = fitted(tmp_path / "data", tmp_path / "alone", changes, sys.executable)
     # torchrun starts `python -m training` itself.
-    together = fitted(tmp_path / "data", tmp_path / "together", changes, *torchrun)
+    together = fitted(tmp_path / "data", tmp_path / "together", changes, *TORCHRUN)
     for name in ("users", "videos"):
         np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-4)
     assert len(list((tmp_path / "together").glob("*/manifest.json"))) == 1
     ours, theirs = (json.dumps(bundle.manifest.training["config"]) for bundle in (alone, together))
     assert ours == theirs
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not TASKS.exists(), reason="no /proc to read threads from")
+def test_who_leaves_a_team_leaves_no_thread_behind() -> None:
+    """A thread of gloo's that still wants the interpreter when that ends aborts the process."""
+    command = [*TORCHRUN, "-m", "tests.support.leaving"]
+    done = subprocess.run(  # noqa: S603 - the command is written above
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=240
+    )
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == 2
+    assert not [name for names in told for name in names if "gloo" in name]
 
 
 @pytest.mark.parametrize("shared", [True, False])
