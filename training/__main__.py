@@ -31,17 +31,8 @@ from training.data.folder import (
     users_without_training,
 )
 from training.data.folder_writer import write_dataset
-from training.data.importers.diffmm import read_diffmm
-from training.data.importers.imported import Importer, Options
-from training.data.importers.log import read_log
-from training.data.importers.microlens import read_microlens
-from training.data.importers.mmgcn import read_mmgcn
-from training.data.importers.mmrec import read_mmrec
-from training.data.importers.mmssl import read_mmssl
-from training.data.importers.movielens import read_movielens
-from training.data.importers.npz import read_npz
-from training.data.importers.recbole import read_recbole
-from training.data.importers.table import read_tables
+from training.data.importers.formats import IMPORTERS, read_foreign
+from training.data.importers.imported import Options
 from training.data.matrix import constant_columns
 from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
@@ -64,22 +55,6 @@ from training.untrained import UNTRAINED
 gc.freeze()
 gc.enable()
 
-COLUMNS: Final = ("user_column", "video_column", "time_column", "split_column")
-# One reader may go by several names: people look for the one they know.
-IMPORTERS: Final = {
-    "npz": Importer(read_npz),
-    "csv": Importer(read_tables, (*COLUMNS, "seed")),
-    "parquet": Importer(read_tables, (*COLUMNS, "seed")),
-    "mmgcn": Importer(read_mmgcn, ("first_video", "seed")),
-    "metammf": Importer(read_mmgcn, ("first_video", "seed")),
-    "mmssl": Importer(read_mmssl),
-    "diffmm": Importer(read_diffmm),
-    "mmrec": Importer(read_mmrec, COLUMNS),
-    "recbole": Importer(read_recbole, ("user_column", "video_column", "time_column", "seed")),
-    "microlens": Importer(read_microlens),
-    "movielens": Importer(read_movielens, ("seed",)),
-    "log": Importer(read_log, ("base",), source=str, own_features=True),
-}
 # What fits into the width of a terminal.
 SHORT_METRICS: Final = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
 NOTHING_KEPT: Final = "nothing was written"
@@ -135,13 +110,7 @@ def import_(
         seed=seed,
     )
     with _errors_told():
-        if format_ not in IMPORTERS:
-            raise TrainingError(f"unknown format {format_!r}, expected one of {list(IMPORTERS)}")
-        importer = IMPORTERS[format_]
-        refused = importer.refused(options)
-        if refused:
-            raise TrainingError(f"--{refused[0].replace('_', '-')}: not for the format {format_!r}")
-        dataset, times, notes = importer.read(importer.source(source), options)
+        dataset, times, notes = read_foreign(format_, source, options)
         for note in notes:
             console.print(note, soft_wrap=True, markup=False)
         findings = _findings(dataset)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.deployment import named_rows
 from tests.support.importing import refusal
-from training.__main__ import IMPORTERS
+from training.data.importers.formats import IMPORTERS
 
 VALUES = {"first_video": "1", "seed": "1"}
 ALL = (
