@@ -31,10 +31,3 @@ def memory_in_mib(pid: int) -> dict[str, float]:
     told = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
     sizes = re.findall(r"^(\w+):\s+(\d+) kB$", told, re.MULTILINE)
     return {name: int(kib) / 1024 for name, kib in sizes}
-
-
-def peak_memory() -> int:
-    """Return the most resident memory that this process has had, in bytes."""
-    # What getrusage tells includes the process that started this one, up to the start.
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return next(int(one.split()[1]) for one in lines if one.startswith("VmHWM:")) * 1024

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.machine import peak_memory
 from training.build import build
+from training.compare.memory import peak_mib
 from training.config import configure, read_settings
 from training.data.folder import read_dataset
 from training.team import joined
@@ -44,7 +44,7 @@ def main(folder: Path, steps: int, settings: list[str]) -> None:
             "step": min(wall for wall, _ in took[1:]),
             "cpu": min(work for _, work in took[1:]),
             "vectors": time.perf_counter() - begun,
-            "peak": peak_memory(),
+            "peak": peak_mib(),
         }
         print(json.dumps(figures))  # noqa: T201 - read by who starts it
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.loading import JUDGED, MEBIBYTE, PER_USER, PER_VIDEO, run_module
+from benchmarks.loading import JUDGED, PER_USER, PER_VIDEO, run_module
 from benchmarks.machine import machine
 
 SIZES: Final = (200_000, 2_000_000)
@@ -82,7 +82,7 @@ def _growth(sizes: Sequence[int], plot: Path | None, progress: Console) -> Table
     for count in sizes:
         with tempfile.TemporaryDirectory() as scratch:
             for way, figures in _grown(count, Path(scratch) / "set"):
-                peak = figures["peak"] / MEBIBYTE
+                peak = figures["peak"]
                 peaks[way].append((count, peak))
                 times = f"{figures['step']:.3f}", f"{figures['vectors']:.2f}"
                 cells = f"{count:,}", way, *times, f"{peak:.0f}"

@@ -3,21 +3,21 @@
 `python -m tests.support.peaks EDGES key=value…`; users, videos and batch do not grow with edges.
 """
 
-import resource
 import sys
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from training.build import build
+from training.compare.memory import peak_mib
 from training.config import configure, read_settings
 from training.data.dataset import Dataset, Interactions, no_interactions
 from training.trainer import Trainer
 
 USERS, VIDEOS = 20_000, 4_000
 STEPS = 3
+MEBIBYTE = 1 << 20
 
 
 def main(edges: int, settings: list[str]) -> None:
@@ -41,16 +41,7 @@ def main(edges: int, settings: list[str]) -> None:
     for batch in islice(trainer.batches(), STEPS):
         trainer.step(batch)
     trainer.finish(trainer.averages()).vectors()
-    print(_peak())  # noqa: T201 - read by a test
-
-
-def _peak() -> int:
-    # On Linux what getrusage tells includes the process that started this one, up to the start.
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(round(peak_mib() * MEBIBYTE))  # noqa: T201 - read by a test
 
 
 if __name__ == "__main__":
