@@ -12,7 +12,7 @@ from torch import Tensor
 from models.recommender import BLOCK, MetaMMF, Recommender, Rehearsing, WithContent
 from training.company import pulled
 from training.data.companions import Companions
-from training.data.dataset import Dataset, Floats, Rows
+from training.data.dataset import Dataset, Floats
 from training.evaluate import evaluate_ranking, inner_products, rank
 
 # Of their mean content, what arrivals may lose.
@@ -43,15 +43,17 @@ class Representation:
         users, videos = self._network.all_vectors()
         if self._companions and isinstance(self._network, WithContent):
             users = pulled(users, self._contents(), self._companions)
-        if isinstance(self._network, Rehearsing):
-            cold = self._tensor(np.flatnonzero(self._dataset.cold))
-            videos[cold] = self._network.arrivals(cold)
-        return users.cpu().numpy().copy(), videos.cpu().numpy().copy()
+        found = users.cpu().numpy().copy(), videos.cpu().numpy().copy()
+        self._let_arrive(found[1])
+        return found
 
     def judged(self) -> dict[str, Any]:
         """Return what a ranking on validation says of the vectors."""
-        scorer = inner_products(*self.vectors())
-        return evaluate_ranking(self._dataset, "val", rank(self._dataset, "val", scorer))
+        return self._judged(*self.vectors())
+
+    def _judged(self, users: Floats, videos: Floats) -> dict[str, Any]:
+        ranking = rank(self._dataset, "val", inner_products(users, videos))
+        return evaluate_ranking(self._dataset, "val", ranking)
 
     def best_common(self) -> float:
         """Return which share of their mean contents should lose on arrival: the best on validation.
@@ -63,15 +65,26 @@ class Representation:
         if not isinstance(network, MetaMMF) or not self._dataset.cold[met].any():
             return 0.0
         found, mean = {}, self._mean_content()
+        users, videos = self.vectors()
         for share in SHARES:
             network.fusion.common.copy_(share * mean)
-            found[share] = self.judged()["overall"]["recall@20"]
+            # Nothing but arrivals changes with it.
+            self._let_arrive(videos)
+            found[share] = self._judged(users, videos)["overall"]["recall@20"]
         return max(SHARES, key=found.__getitem__)
 
     def set_common(self, share: float) -> None:
         """Have contents lose this `share` of their mean on arrival, if the network fuses any."""
         if isinstance(self._network, MetaMMF):
             self._network.fusion.common.copy_(share * self._mean_content())
+
+    @torch.no_grad()
+    def _let_arrive(self, videos: Floats) -> None:
+        """Put into `videos: (V, D)` what the service would make of cold ones on arrival."""
+        if isinstance(self._network, Rehearsing):
+            cold = np.flatnonzero(self._dataset.cold)
+            arrived: Tensor = self._network.arrivals(torch.from_numpy(cold).to(self._device))
+            videos[cold] = arrived.cpu().numpy()
 
     @torch.no_grad()
     def _mean_content(self) -> Tensor:
@@ -82,6 +95,3 @@ class Representation:
         self._network.train(mode=False)
         rows = torch.arange(self._dataset.videos, device=self._device)
         return torch.cat([self._network.contents(some) for some in torch.split(rows, BLOCK)])
-
-    def _tensor(self, rows: Rows) -> Tensor:
-        return torch.from_numpy(rows).to(self._device)
