@@ -37,12 +37,13 @@ from training.data.matrix import constant_columns
 from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 from training.device import choose_device
+from training.ensemble import fit_members
 from training.errors import TrainingError
 from training.evaluate import GROUPS, evaluate, inner_products
 from training.export import export
 from training.indexing import RECALL_TARGET
 from training.judge import judge
-from training.loop import fit
+from training.loop import Fitted
 from training.metrics_file import told_in
 from training.progress import epochs_shown, figure_shown
 from training.report.comparison import PAGE as COMPARISON_PAGE
@@ -192,7 +193,7 @@ def fit_(
             ):
                 path = metrics_file if team.leads else None
                 told = until_exported.enter_context(told_in(path, data))
-                fitted = fit(
+                fitted = fit_members(
                     data,
                     settings,
                     seed=seed,
@@ -205,7 +206,7 @@ def fit_(
                 return
             fitted = servable(fitted, data, settings, seed=seed)
             metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
-            _show_metrics(metrics, f"test, epoch {fitted.best.epoch}")
+            _show_metrics(metrics, f"test, {_kept(fitted)}")
             bundle_id = export(
                 fitted,
                 data,
@@ -294,6 +295,12 @@ def compare_(
         for missing in found.missing:
             console.print(f"not run: {missing}", soft_wrap=True, markup=False)
         console.print(f"report: {out / COMPARISON_PAGE}", soft_wrap=True, markup=False)
+
+
+def _kept(fitted: Fitted) -> str:
+    """Name what is judged: the epoch of the best validation, for each member of an ensemble."""
+    best = [str(member.best.epoch) for member in fitted.members or [fitted]]
+    return f"epoch {best[0]}" if len(best) == 1 else f"epochs {', '.join(best)} of the members"
 
 
 def _numbers(text: str) -> list[int]:

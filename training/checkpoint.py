@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from training.config import FitConfig
+from training.config import FitConfig, recorded
 from training.data.dataset import SPLITS, Dataset
 from training.errors import CorruptCheckpoint, InvalidConfig
 
@@ -33,7 +33,7 @@ class EpochReport(NamedTuple):
 
     `judged` holds recall@20 and ndcg@20 on validation, overall, warm and cold (a group without
     users is empty); None where it was not due. `best` is the best overall recall@20 so far, None
-    while there is none.
+    while there is none. `member` tells which of an ensemble it is, for people.
     """
 
     epoch: int
@@ -42,6 +42,7 @@ class EpochReport(NamedTuple):
     judged: dict[str, dict[str, float]] | None
     best: float | None
     seconds: float
+    member: str = ""
 
     @property
     def validation(self) -> float | None:
@@ -103,7 +104,7 @@ class RunFolder:
             "dataset": dataset.name,
             "fingerprint": fingerprint(dataset),
             "seed": seed,
-            "config": msgspec.to_builtins(config),
+            "config": recorded(config),
         }
         self._request = json.dumps(request, indent=2) + "\n"
         file = folder / REQUEST
@@ -119,8 +120,12 @@ class RunFolder:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is something to go on from."""
-        return (self.folder / CHECKPOINT).exists()
+        """Whether there is something to go on from, of this run or of a member of an ensemble."""
+        return next(self.folder.rglob(CHECKPOINT), None) is not None
+
+    def claim(self) -> None:
+        """Write down what is asked, so that nothing else is done in this folder."""
+        _write(self.folder / REQUEST, self._request.encode())
 
     def resume(self, trainer: Resumable, start: Progress) -> Progress:
         """Restore `trainer` from the checkpoint and return its progress; `start` if there is none.
@@ -128,9 +133,9 @@ class RunFolder:
         Raises:
             CorruptCheckpoint: the checkpoint cannot be read.
         """
-        if not self.has_checkpoint:
-            return start
         file = self.folder / CHECKPOINT
+        if not file.exists():
+            return start
         tensors, rest = _read_checkpoint(file)
         try:
             kept = [tensors.pop(f"kept.{place}").to(s) for place, s in enumerate(start.kept)]
@@ -163,7 +168,7 @@ class RunFolder:
     def _log(self, epochs: list[EpochReport]) -> None:
         lines = b"".join(_line(entry) for entry in epochs[self._logged :])
         if self._logged is None:
-            _write(self.folder / REQUEST, self._request.encode())
+            self.claim()
             # What was logged after the checkpoint has been trained again, or never was.
             _write(self.folder / EPOCHS, lines)
         else:

@@ -40,6 +40,9 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     is added to the loss, MetaMMF's companions (see `training.company`) or what InvRL, CLCRec and
     DropoutNet ask for; `fusion_decay` is the decoupled weight decay of what maps features.
 
+    `members` are how many networks, which differ in their seed alone, make an ensemble (see
+    `training.ensemble`).
+
     `optimiser` moves all embeddings in every step (`dense`), or those that a step touches (`rows`,
     see `training.rows`); `auto` is `rows` where there are many (see `training.build`).
 
@@ -65,6 +68,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
     extra_weight: Annotated[float, Meta(ge=0, le=1000)] = 0.3
+    members: Annotated[int, Meta(ge=1, le=16)] = 1
     fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 3.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
     optimiser: Optimiser = "auto"
@@ -87,6 +91,8 @@ ALONG_WHOLE_GRAPH: Final = ("gat", "mmgcn", "grcn", "lattice")
 # What GraphSAGE has whatever `layers` says.
 SAGE_LAYERS: Final = 2
 ALONG_SAGE: Final = ("metammf-gcn", "graphsage")
+# Those that fuse arrivals by the network that is trained, so that several can be brought together.
+ENSEMBLES: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
 MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "cosine-mf": {"arrival_share": 0.0},
@@ -133,7 +139,20 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
         known = ", ".join(FitConfig.__struct_fields__)
         raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
     _check_graph(config)
+    if config.members > 1 and config.model not in ENSEMBLES:
+        raise InvalidConfig(f"members: {config.model} is one network; MetaMMF may be several")
     return config
+
+
+def recorded(config: FitConfig) -> dict[str, Any]:
+    """Return all settings of `config`, as what is kept of runs has them.
+
+    `members` are told where there are several: what was kept before there were is of one.
+    """
+    settings: dict[str, Any] = msgspec.to_builtins(config)
+    if config.members == 1:
+        del settings["members"]
+    return settings
 
 
 def _check_graph(config: FitConfig) -> None:

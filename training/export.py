@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.ablation import combinations_of
-from models.arrival import arrival_vectors
+from models.arrival import Fusion, arrival_vectors
 from models.bundle.digest import feature_digest
 from models.bundle.manifest import FusionEntry
 from models.bundle.writer import BundleContent, write_bundle
-from models.fusion import MetaFusion
 from models.modality import in_order
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset, Floats
@@ -71,6 +70,7 @@ def export(
             signal_dim=config.signal_dim,
             rank=config.rank,
             form=config.fusion,
+            members=config.members,
         ),
         fusion_tensors={
             name: tensor.detach().numpy() for name, tensor in fitted.fusion.state_dict().items()
@@ -91,6 +91,7 @@ def export(
             "config": msgspec.to_builtins(config),
             "arrivals": TRAINED if config.model.startswith("metammf") else FITTED,
             "common": fitted.common,
+            "members": [_told(member) for member in fitted.members],
         },
         metrics=metrics,
         metadata=dataset.metadata,
@@ -101,8 +102,17 @@ def export(
     return write_bundle(root, content, created_at=datetime.now(UTC))
 
 
+def _told(member: Fitted) -> dict[str, Any]:
+    """Return what a bundle says of one `member` of an ensemble."""
+    return {
+        "epochs": len(member.epochs),
+        "best_epoch": member.best.epoch,
+        "common": member.common,
+    }
+
+
 @torch.no_grad()
-def ablated_contents(fusion: MetaFusion, dataset: Dataset) -> NDArray[np.float16]:
+def ablated_contents(fusion: Fusion, dataset: Dataset) -> NDArray[np.float16]:
     """Return the content vectors of each video with each set of its modalities but the empty one.
 
     (V, 2^M - 1, D), in the order of `models.ablation`; the last is its content vector.

@@ -4,14 +4,14 @@ Knows when to stop and when to save; nothing of steps or terminals.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import torch
 
-from models.fusion import MetaFusion
+from models.arrival import Fusion
 from models.recommender import MetaMMF
 from training.build import build
 from training.checkpoint import EpochReport, Progress, RunFolder
@@ -30,15 +30,22 @@ class Fitted:
     """The vectors of the best epoch, its network, and what led there.
 
     `fusion` is None for a baseline. `common` is the share of their mean that contents lose on
-    arrival (see `Representation.best_common`).
+    arrival (see `Representation.best_common`). An ensemble consists of `members` and has no network
+    of its own; its epochs are those of the first of them.
     """
 
     users: Floats
     videos: Floats
-    fusion: MetaFusion | None
+    fusion: Fusion | None
     network: Any
     epochs: list[EpochReport] = field(default_factory=list)
     common: float = 0.0
+    members: Sequence["Fitted"] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long training took, that of all members together."""
+        return sum(member.seconds for member in self.members) or self.epochs[-1].seconds
 
     @property
     def best(self) -> EpochReport:

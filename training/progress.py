@@ -42,8 +42,9 @@ def _print_some(console: Console, title: str, report: EpochReport) -> None:
 
 
 def _state(report: EpochReport) -> str:
+    member = f"member {report.member}, " if report.member else ""
     return (
-        f"loss {report.loss:.4f}, validation recall@20 {figure_shown(report.validation)} "
+        f"{member}loss {report.loss:.4f}, validation recall@20 {figure_shown(report.validation)} "
         f"(best {figure_shown(report.best)}), {report.seconds:.0f} s"
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from numpy.typing import NDArray
@@ -24,14 +24,19 @@ class TensorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str
 
 
-class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The form and sizes of the fusion network: it is built before its weights are read."""
+class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The form and sizes of the fusion network: it is built before its weights are read.
+
+    Several `members` of these sizes are an ensemble. What has one says nothing of it: so bundles of
+    before there were ensembles keep their seal.
+    """
 
     hidden_dims: tuple[int, ...]
     signal_hidden_dim: int
     signal_dim: int
     rank: int
     form: FusionForm
+    members: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

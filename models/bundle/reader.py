@@ -189,7 +189,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         version = msgspec.json.decode(raw, type=VersionOnly).format_version
         if version not in layout.READABLE:
-            known = " and ".join(map(str, layout.READABLE))
+            known = ", ".join(map(str, layout.READABLE))
             raise UnsupportedFormat(
                 file, f"format_version is {version}, this program reads {known}"
             )

@@ -17,6 +17,7 @@ from tests.support.damage import reseal
 from training.config import FitConfig, configure
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
+from training.ensemble import fit_members
 from training.export import export
 from training.loop import fit
 
@@ -65,6 +66,37 @@ def test_the_service_computes_for_an_arrival_the_vector_that_the_trainer_evaluat
     cold = np.flatnonzero(sample.cold)
     fused = Fuser(written).fuse([raw(sample, row) for row in cold.tolist()])
     np.testing.assert_allclose(fused, fitted.videos[cold], rtol=1e-4, atol=1e-6)
+
+
+def test_the_service_brings_the_members_of_an_ensemble_together_as_the_trainer_does(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    config = FitConfig(vector_dim=8, hidden_dims=(8,), max_epochs=3, members=3)
+    fitted = fit_members(sample, config)
+    written = read_bundle(tmp_path / export(fitted, sample, config, tmp_path, metrics={}, seed=0))
+    assert written.manifest.fusion.members == 3
+    assert len(written.manifest.training["members"]) == 3
+    every = Fuser(written).fuse([raw(sample, row) for row in range(sample.videos)])
+    cold = np.flatnonzero(sample.cold)
+    np.testing.assert_allclose(every[cold], fitted.videos[cold], rtol=1e-4, atol=1e-6)
+    # What an explanation takes modalities away from is the same.
+    assert written.ablations is not None
+    np.testing.assert_allclose(written.ablations[:, -1], every, atol=2e-3)
+
+
+def test_an_ensemble_of_another_size_is_refused(sample: Dataset, tmp_path: Path) -> None:
+    config = FitConfig(vector_dim=8, hidden_dims=(8,), max_epochs=1, members=2)
+    fitted = fit_members(sample, config)
+    bundle_id = export(fitted, sample, config, tmp_path, metrics={}, seed=0)
+    for members in (1, 3):
+        folder = shutil.copytree(tmp_path / bundle_id, tmp_path / str(members) / bundle_id)
+        sizes = msgspec.structs.replace(read_bundle(folder).manifest.fusion, members=members)
+        with pytest.raises(CorruptBundle, match=layout.FUSION):
+            Fuser(read_bundle(reseal(folder, fusion=sizes)))
+    folder = shutil.copytree(tmp_path / bundle_id, tmp_path / "none" / bundle_id)
+    nobody = {**msgspec.to_builtins(read_bundle(folder).manifest.fusion), "members": 0}
+    with pytest.raises(CorruptBundle, match="members"):
+        read_bundle(reseal(folder, fusion=nobody))
 
 
 def test_cold_videos_of_the_sample_come_with_and_without_gaps(sample: Dataset) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.fusion import MetaFusion
 from tests.support.datasets import dataset_of, interactions, two_tastes
 from training.build import BUILDERS
 from training.config import FitConfig, configure
@@ -74,7 +75,7 @@ def test_the_vectors_are_those_of_the_best_epoch(model: str, sample: Dataset) ->
 
 def test_arrivals_lose_the_share_of_the_mean_content_that_validation_wants(sample: Dataset) -> None:
     fitted = fit(sample, small(max_epochs=20, learning_rate=0.05))
-    assert fitted.fusion is not None
+    assert isinstance(fitted.fusion, MetaFusion)
     present = torch.from_numpy(sample.present)
     features = fitted.fusion.standardise(torch.from_numpy(sample.joined_features), present)
     with torch.no_grad():
@@ -96,7 +97,7 @@ def test_nothing_is_lost_where_validation_knows_no_arrival(sample: Dataset) -> N
     val = Interactions(sample.val.users[warm], sample.val.videos[warm])
     fitted = fit(replace(sample, val=val), SMALL)
     assert fitted.common == 0
-    assert fitted.fusion is not None
+    assert isinstance(fitted.fusion, MetaFusion)
     assert not fitted.fusion.common.any()
 
 
@@ -161,7 +162,7 @@ def test_a_cold_video_points_where_its_content_points(model: str, sample: Datase
     fitted = fit(sample, small(model=model))
     cold = np.flatnonzero(sample.cold)
     assert len(cold) > 3
-    assert fitted.fusion is not None
+    assert isinstance(fitted.fusion, MetaFusion)
     features = torch.from_numpy(sample.joined_features[cold])
     present = torch.from_numpy(sample.present[cold])
     with torch.no_grad():

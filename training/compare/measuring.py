@@ -5,18 +5,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import torch
 
+from models.arrival import arrival_vectors
 from models.recommender import Rehearsing
 from training.checkpoint import EpochReport, RunFolder
 from training.compare.memory import forget_peak, peak_mib
 from training.compare.runs import Kept, Request, Run
 from training.config import configure
 from training.data.dataset import Dataset
+from training.ensemble import fit_members
 from training.evaluate import Scorer, evaluate, figures_by_user, inner_products, rank
-from training.loop import fit
+from training.loop import Fitted
 from training.untrained import UNTRAINED
 
 ARRIVALS_TIMED: Final = 20
@@ -39,40 +41,51 @@ def made(
         return _judged(dataset, request, scorer, seconds=seconds)
     config = configure(request.settings)
     run = RunFolder(folder, dataset, config, seed=request.seed)
-    fitted = fit(dataset, config, seed=request.seed, run=run, report=report)
+    fitted = fit_members(dataset, config, seed=request.seed, run=run, report=report)
     kept = _judged(
         dataset,
         request,
         inner_products(fitted.users, fitted.videos),
-        seconds=fitted.epochs[-1].seconds,
+        seconds=fitted.seconds,
         epochs=len(fitted.epochs),
         best_epoch=fitted.best.epoch,
-        arrival_ms=arrival_ms(fitted.network),
+        arrival_ms=arrival_ms(fitted, dataset),
     )
     shutil.rmtree(folder)
     return kept
 
 
 @torch.no_grad()
-def arrival_ms(network: Any) -> float | None:
-    """Return how many milliseconds the vector of one arrival takes by `network`, in the median.
+def arrival_ms(fitted: Fitted, dataset: Dataset) -> float | None:
+    """Return how many milliseconds the vector of one arrival takes, in the median.
 
-    One that refines vectors along a graph has to refine those of all. None without features: ids
-    say nothing of an arrival.
+    What refines vectors along a graph and has no other way has to refine those of all. None without
+    features: ids say nothing of an arrival.
     """
-    if not list(network.feature_parameters()):
+    fuse = _fusing(fitted, dataset)
+    if fuse is None:
         return None
-    one = torch.zeros(1, dtype=torch.int64)
-    rehearsing = isinstance(network, Rehearsing)
     taken = []
     for _ in range(ARRIVALS_TIMED):
         started = time.perf_counter()
-        if rehearsing:
-            network.arrivals(one)
-        else:
-            network(one[:0], one, None, 0)
+        fuse()
         taken.append(time.perf_counter() - started)
     return MILLISECONDS * median(taken)
+
+
+def _fusing(fitted: Fitted, dataset: Dataset) -> Callable[[], object] | None:
+    """Return what makes the vector of one arrival, if there is a way."""
+    network, fusion = fitted.network, fitted.fusion
+    if fusion is not None:
+        widths = dataset.feature_dims.values()
+        features, present = torch.zeros(1, sum(widths)), torch.ones(1, len(widths)).bool()
+        return lambda: arrival_vectors(fusion, features, present)
+    if not list(network.feature_parameters()):
+        return None
+    one = torch.zeros(1, dtype=torch.int64)
+    if isinstance(network, Rehearsing):
+        return lambda: network.arrivals(one)
+    return lambda: network(one[:0], one, None, 0)
 
 
 def _judged(

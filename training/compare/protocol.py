@@ -11,13 +11,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from training.checkpoint import EpochReport, fingerprint
 from training.compare.measuring import made
 from training.compare.runs import Kept, Request, RunShelf
 from training.compare.systems import Grid
-from training.config import configure
+from training.config import configure, recorded
 from training.data.dataset import Dataset
 from training.errors import InvalidConfig
 from training.untrained import UNTRAINED
@@ -98,8 +96,7 @@ def _settings_of(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return all settings of `model`; those of networks are none of one that is not trained."""
     if model in UNTRAINED:
         return {}
-    settings: dict[str, Any] = msgspec.to_builtins(configure({**asked, "model": model}))
-    return settings
+    return recorded(configure({**asked, "model": model}))
 
 
 class _Runner:

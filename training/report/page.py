@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from models.fusion import MetaFusion
+from models.arrival import Fusion
+from models.ensemble import FusionEnsemble
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset
 from training.evaluate import GROUPS, METRICS
@@ -42,7 +43,7 @@ class Outcome:
     config: FitConfig
     seed: int
     fitted: Fitted
-    fusion: MetaFusion
+    fusion: Fusion
     metrics: Mapping[str, Any]
 
 
@@ -62,6 +63,7 @@ def write_report(folder: Path, outcome: Outcome) -> Path:
     parts = [
         _head(outcome),
         _test(outcome.metrics),
+        _members(outcome.fitted, outcome.config, outcome.seed),
         f"<h2>How training went</h2>\n{cards(curves, wide=True)}",
         _fusion(outcome.fusion, outcome.dataset),
         _asked(outcome),
@@ -78,8 +80,10 @@ def _head(outcome: Outcome) -> str:
         "test ndcg@20": figure_shown(metrics["overall"].get("ndcg@20")),
         "recall@20 of cold videos": figure_shown(metrics["cold"].get("recall@20")),
         "best epoch": f"{fitted.best.epoch} of {len(fitted.epochs)}",
-        "time": _duration(fitted.epochs[-1].seconds),
+        "time": _duration(fitted.seconds),
     }
+    if fitted.members:
+        tiles["best epoch"] = ", ".join(str(member.best.epoch) for member in fitted.members)
     told = f"{config.model}, fusion {config.fusion}, seed {outcome.seed}"
     return f"<h1>{escape(outcome.dataset.name)}</h1>\n<p class=quiet>{escape(told)}</p>\n" + cards(
         f"<p>{escape(what)}<b>{escape(value)}</b></p>" for what, value in tiles.items()
@@ -100,7 +104,30 @@ def _test(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _fusion(fusion: MetaFusion, dataset: Dataset) -> str:
+def _members(fitted: Fitted, config: FitConfig, seed: int) -> str:
+    """Return a table of the members of an ensemble, and what of the page is of which."""
+    if not fitted.members:
+        return ""
+    rows = [
+        [
+            str(place + 1),
+            str(seed * config.members + place),
+            f"{member.best.epoch} of {len(member.epochs)}",
+            figure_shown(member.best.validation),
+            _duration(member.seconds),
+        ]
+        for place, member in enumerate(fitted.members)
+    ]
+    head = ["member", "seed", "best epoch", "its validation recall@20", "time"]
+    return (
+        f"<h2>The members</h2>\n{table(head, rows)}\n<p class=quiet>What is judged on the test "
+        "split are all of them together. What follows is of the first.</p>"
+    )
+
+
+def _fusion(fusion: Fusion, dataset: Dataset) -> str:
+    if isinstance(fusion, FusionEnsemble):
+        return _fusion(fusion.members[0], dataset)
     shares, found = modality_shares(fusion, dataset), signals(fusion, dataset)
     drawn = [
         picture(

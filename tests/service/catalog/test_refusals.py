@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from models.bundle import layout
 from models.bundle.manifest import FileEntry, Manifest, seal
-from models.bundle.reader import read_current_id
+from models.bundle.reader import read_bundle, read_current_id
 from models.bundle.writer import make_current
 from tests.support.damage import change_tensors, reseal
 from tests.support.server import Api, eventually, settings_for
@@ -57,6 +57,16 @@ def test_a_bundle_from_before_arrivals_lost_anything_is_served(
         api.ready()
         assert api.put_video("new").status_code == 201
         assert api.get("/v1/videos/new/similar?k=3").status_code == 200
+
+
+def test_a_bundle_from_before_there_were_ensembles_is_served(bundles: Path, tmp_path: Path) -> None:
+    folder = bundles / read_current_id(bundles)
+    # Its manifest has no word for how many networks there are.
+    assert b"members" not in msgspec.json.encode(read_bundle(folder).manifest.fusion)
+    make_current(bundles, reseal(folder, format_version=6).name)
+    with Api(settings_for(bundles, tmp_path / "e.db")) as api:
+        api.ready()
+        assert api.put_video("new").status_code == 201
 
 
 def test_a_bundle_of_today_without_it_is_refused(bundles: Path, tmp_path: Path) -> None:

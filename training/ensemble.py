@@ -1,0 +1,131 @@
+"""Trains several networks that differ in their seed alone, and makes one system of them.
+
+Knows their vectors; nothing of steps. See docs/adr/0026-ensembles.md.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.ensemble import FusionEnsemble
+from models.fusion import MetaFusion
+from training.checkpoint import EpochReport, RunFolder
+from training.config import FitConfig
+from training.data.dataset import Dataset, Floats, Rows
+from training.loop import Fitted, fit
+from training.team import ALONE, Team
+
+# The run folder of a member, in that of the ensemble.
+MEMBER: Final = "member-{}"
+# Vectors summed up at once: bounds what is held in float64.
+BLOCK: Final = 1 << 14
+SHORTEST: Final = 1e-12
+
+
+def fit_members(
+    dataset: Dataset,
+    config: FitConfig,
+    *,
+    seed: int = 0,
+    max_seconds: float | None = None,
+    run: RunFolder | None = None,
+    team: Team = ALONE,
+    report: Callable[[EpochReport], None] = lambda _: None,
+) -> Fitted:
+    """Train `config.members` networks, one after the other, and bring them together.
+
+    Everything is as in `fit`, which does it all where there is one. No two seeds have a member in
+    common. Each has an equal share of `max_seconds`, and a folder of its own in that of the `run`,
+    so that a cut costs no more than the work since its last checkpoint.
+    """
+    if config.members == 1:
+        return fit(
+            dataset, config, seed=seed, max_seconds=max_seconds, run=run, team=team, report=report
+        )
+    if run is not None and team.leads:
+        run.claim()
+    one = msgspec.structs.replace(config, members=1)
+    members = []
+    for place in range(config.members):
+        own = seed * config.members + place
+        name = f"{place + 1} of {config.members}"
+        folder = None
+        if run is not None:
+            folder = RunFolder(run.folder / MEMBER.format(place + 1), dataset, one, seed=own)
+        found = fit(
+            dataset,
+            one,
+            seed=own,
+            max_seconds=None if max_seconds is None else max_seconds / config.members,
+            run=folder,
+            team=team,
+            report=partial(_tell, report, name),
+        )
+        # A network holds the features of all videos.
+        members.append(replace(found, network=None))
+    return together(members, dataset)
+
+
+def _tell(report: Callable[[EpochReport], None], name: str, entry: EpochReport) -> None:
+    report(entry._replace(member=name))
+
+
+def together(members: Sequence[Fitted], dataset: Dataset) -> Fitted:
+    """Return the ensemble of `members`: as wide as one of them, of unit vectors, as they are.
+
+    Side by side the vectors of M members are M times as wide, and their inner product is the sum of
+    the members' cosines. They are mapped onto the D axes along which those of known users and
+    videos extend furthest, so that the inner products of what is left differ least (their principal
+    axes, not centred), and scaled to unit length.
+    """
+    taught = np.unique(dataset.train.users)
+    known = np.flatnonzero(~dataset.cold)
+    users, videos = [m.users for m in members], [m.videos for m in members]
+    axes = principal_axes(_moments(users, taught) + _moments(videos, known), users[0].shape[1])
+    projection = axes.reshape(len(members), -1, axes.shape[1]).astype(np.float32)
+    networks = [member.fusion for member in members if isinstance(member.fusion, MetaFusion)]
+    fusion = FusionEnsemble(networks)
+    fusion.projection.copy_(torch.from_numpy(projection))
+    return Fitted(
+        _mapped(users, projection),
+        _mapped(videos, projection),
+        fusion.eval(),
+        None,
+        members[0].epochs,
+        members=members,
+    )
+
+
+def principal_axes(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return the `count` axes, (N, count), along which what has these `moments: (N, N)` extends.
+
+    The longest first.
+    """
+    axes: NDArray[np.float64] = np.linalg.eigh(moments)[1]
+    return axes[:, ::-1][:, :count]
+
+
+def _moments(parts: Sequence[Floats], rows: Rows) -> NDArray[np.float64]:
+    """Return the mean outer product of `rows` of the `parts: M x (N, D)`, side by side."""
+    width = sum(part.shape[1] for part in parts)
+    found = np.zeros((width, width))
+    for start in range(0, len(rows), BLOCK):
+        some = rows[start : start + BLOCK]
+        joined = np.hstack([part[some] for part in parts]).astype(np.float64)
+        found += joined.T @ joined
+    return found / max(1, len(rows))
+
+
+def _mapped(parts: Sequence[Floats], projection: Floats) -> Floats:
+    """Return `FusionEnsemble.together` of the `parts: M x (N, D)`: (N, D)."""
+    found: Floats = parts[0] @ projection[0]
+    for part, axes in zip(parts[1:], projection[1:], strict=True):
+        found += part @ axes
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), SHORTEST)
+    return found
