@@ -80,14 +80,14 @@ def together(members: Sequence[Fitted], dataset: Dataset) -> Fitted:
     """Return the ensemble of `members`: as wide as one of them, of unit vectors, as they are.
 
     Side by side the vectors of M members are M times as wide, and their inner product is the sum of
-    the members' cosines. They are mapped onto the D axes along which those of known users and
-    videos extend furthest, so that the inner products of what is left differ least (their principal
-    axes, not centred), and scaled to unit length.
+    the members' cosines. They are mapped onto the D axes along which those of users, of whom
+    something was learnt, and of videos extend furthest, so that little of the inner products is
+    lost (their principal axes, not centred), and scaled to unit length.
     """
-    taught = np.unique(dataset.train.users)
-    known = np.flatnonzero(~dataset.cold)
     users, videos = [m.users for m in members], [m.videos for m in members]
-    axes = principal_axes(_moments(users, taught) + _moments(videos, known), users[0].shape[1])
+    moments = _moments(users, np.unique(dataset.train.users))
+    moments += _moments(videos, np.arange(dataset.videos))
+    axes = principal_axes(moments, users[0].shape[1])
     projection = axes.reshape(len(members), -1, axes.shape[1]).astype(np.float32)
     networks = [member.fusion for member in members if isinstance(member.fusion, MetaFusion)]
     fusion = FusionEnsemble(networks)
