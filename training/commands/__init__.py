@@ -1,0 +1,1 @@
+"""What people call from a terminal: a function for each command of `python -m training`."""

@@ -1,0 +1,76 @@
+"""The command that trains several systems and compares them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from training.commands.shared import Config, Set, console, describe, errors_told
+from training.compare.protocol import Plan, compare
+from training.compare.systems import DEFAULTS, STANDARD, grids_of
+from training.config import configure, read_grid, read_settings
+from training.data.folder import read_dataset
+from training.errors import TrainingError
+from training.progress import epochs_shown
+from training.report.comparison import PAGE, short_table, write_comparison
+from training.untrained import UNTRAINED
+
+
+def compare_(
+    dataset: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for runs and report; the same command goes on.")
+    ] = Path("comparison"),
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(STANDARD),
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    config: Config = None,
+    set_: Set = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="key=[a, b] for all that are trained, in place of their own; repeats."),
+    ] = None,
+    defaults: Annotated[bool, typer.Option(help="No grid: every system as it is.")] = False,  # noqa: FBT002 - a flag
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Report what there is after this.")
+    ] = None,
+) -> None:
+    """Fit several systems with several seeds and write a report of how they compare on test.
+
+    Each takes what is best on validation from a small grid (training.compare.systems). What was
+    finished is not run again; what was cut off goes on.
+    """
+    with errors_told(f"the same command goes on from {out}"):
+        common = DEFAULTS if defaults else read_grid(grid) if grid else None
+        grids = grids_of([name.strip() for name in models.split(",")], common)
+        plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
+        for model in plan.grids:
+            if model not in UNTRAINED:
+                configure({**plan.settings, "model": model})
+        data = read_dataset(dataset)
+        describe(data, dataset)
+        found = compare(
+            data,
+            plan,
+            out,
+            watch=lambda title: epochs_shown(console, title),
+            max_seconds=None if max_minutes is None else 60 * max_minutes,
+        )
+        if not found.chosen:
+            raise TrainingError("there was no time for a single run; the same command goes on")
+        shown = short_table(write_comparison(out, data, found))
+        printed = Table(*shown.head, title=data.name)
+        for row in shown.rows:
+            printed.add_row(*row)
+        Console().print(printed)
+        for missing in found.missing:
+            console.print(f"not run: {missing}", soft_wrap=True, markup=False)
+        console.print(f"report: {out / PAGE}", soft_wrap=True, markup=False)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise TrainingError(f"--seeds {text!r}: expected comma-separated integers") from None

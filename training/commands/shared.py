@@ -1,0 +1,47 @@
+"""What all commands have in common: the console, options, how data and errors are told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from models.bundle.errors import BundleError
+from training.data.dataset import SEEN, SPLITS, Dataset
+from training.errors import TrainingError
+
+NOTHING_KEPT: Final = "nothing was written"
+# Progress goes to stderr; what a program would read goes to stdout.
+console = Console(stderr=True, highlight=False)
+
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, in TOML; may repeat.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file of settings (training.config).")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")]
+
+
+def describe(dataset: Dataset, folder: Path) -> None:
+    """Tell what `dataset` holds, which was read from `folder` or written there."""
+    counts = ", ".join(f"{len(dataset.interactions(split)):,} {split}" for split in SPLITS)
+    if len(dataset.seen):
+        counts += f", {len(dataset.seen):,} {SEEN}"
+    widths = ", ".join(f"{name} {width}" for name, width in dataset.feature_dims.items())
+    console.print(
+        f"{folder}: {dataset.users:,} users, {dataset.videos:,} videos "
+        f"({int(dataset.cold.sum()):,} cold), interactions {counts}; features {widths}",
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def errors_told(kept: str = NOTHING_KEPT) -> Iterator[None]:
+    """Tell what is wrong in place of a traceback, and after Ctrl-C what was `kept`."""
+    try:
+        yield
+    except (TrainingError, BundleError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {kept}", err=True)
+        raise typer.Exit(130) from None
