@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
-from service.api.schemas import PersonalVideo, UserRecommendations
+from service.api.replies import PersonalVideo, UserRecommendations
 from service.loop_lag import watch_loop
 from service.server import YOUNG_OBJECTS
 from service.telemetry import Telemetry

@@ -28,7 +28,7 @@ from service.api.protection.bodies import Bodies
 from service.api.protection.cors import Cors
 from service.api.protection.headers import DOCS, OPENAPI, SecurityHeaders
 from service.api.protection.room import Room
-from service.api.schemas import Problem
+from service.api.replies import Problem
 from service.api.tracking import AccessLog, RequestIds
 from service.catalog.device import choose_devices
 from service.catalog.edit import Feedback

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from models.ids import fault_in_id
 from models.modality import Modality
+from service.api.bodies import MAX_BATCH, BatchVideo, Metadata, VideoBatch, VideoBody
 from service.api.encoded import (
     MAX_CHARACTERS,
     MAX_WIDTH,
@@ -27,13 +28,6 @@ from service.api.encoded import (
     within_float32,
 )
 from service.api.problems import describe_faults, list_faults
-from service.api.schemas import (
-    MAX_BATCH,
-    BatchVideo,
-    Metadata,
-    VideoBatch,
-    VideoBody,
-)
 from service.errors import Fault
 
 # Near the end of float32 pydantic decides, in double precision.

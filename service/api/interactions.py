@@ -4,9 +4,10 @@ from fastapi import APIRouter, Depends, Response
 
 from eventlog.events import Event, InteractionRecorded
 from models.ids import VideoId
+from service.api.bodies import InteractionBatch
 from service.api.dependencies import ServicesDep, WriteKeyDep, require_json
 from service.api.ingesting import InteractionRoute
-from service.api.schemas import InteractionBatch, InteractionResult, InteractionsWritten
+from service.api.replies import InteractionResult, InteractionsWritten
 
 router = APIRouter(prefix="/v1", tags=["interactions"], route_class=InteractionRoute)
 

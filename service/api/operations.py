@@ -9,14 +9,7 @@ from starlette.responses import Response
 
 from models.ids import UserId, VideoId
 from service.api.dependencies import ServicesDep, ViewDep
-from service.api.schemas import (
-    Examples,
-    Health,
-    IndexReply,
-    ModelReply,
-    Problem,
-    QuarantinedEvent,
-)
+from service.api.replies import Examples, Health, IndexReply, ModelReply, Problem, QuarantinedEvent
 from service.catalog.view import View
 from service.errors import NotReady
 

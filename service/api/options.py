@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from eventlog.events import KINDS, Kind
 from models.bundle.metadata import moment_of
 from models.ids import UserId, VideoId
+from service.api.bodies import Flag, Id, Moment, Strict, Tag
 from service.api.dependencies import MAX_K
-from service.api.schemas import Flag, Id, Moment, Strict, Tag
 from service.catalog.facets import Filter
 from service.recommend.lists import Window
 from service.recommend.request import DEFAULT_K, Wanted

@@ -9,7 +9,7 @@ from eventlog.errors import EventLogError
 from eventlog.events import VideoUpserted, decode
 from models.ids import VideoId
 from service.api.dependencies import Services
-from service.api.schemas import Explained, NearestWatched
+from service.api.replies import Explained, NearestWatched
 from service.catalog.fusing import RawFeatures
 from service.catalog.view import View
 from service.recommend.explaining import Explanation, explain

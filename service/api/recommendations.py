@@ -25,7 +25,7 @@ from service.api.options import (
     VideoListQuery,
 )
 from service.api.provenance import explained
-from service.api.schemas import (
+from service.api.replies import (
     Explained,
     PersonalVideo,
     RecommendationBatchReply,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from eventlog.events import UserErased
 from models.ids import UserId
 from service.api.dependencies import ServicesDep, UserIdDep, ViewDep, WriteKeyDep
-from service.api.schemas import HistoryEntry, UserExport, UserReply, Written
+from service.api.replies import HistoryEntry, UserExport, UserReply, Written
 from service.catalog.index import VideoRow
 from service.catalog.view import View
 

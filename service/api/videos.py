@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from eventlog.events import Event, VideoDeleted, VideoHidden, VideoRetold, VideoShown
 from models.ids import VideoId
+from service.api.bodies import Flag, VideoBatch, VideoBody, VideoPatch
 from service.api.cursors import from_cursor, to_cursor
 from service.api.decoding import Refused, SentVideo, json_body, read_batch, read_video
 from service.api.dependencies import (
@@ -19,16 +20,12 @@ from service.api.dependencies import (
 )
 from service.api.ingesting import VideoRoute
 from service.api.options import CatalogQuery
-from service.api.schemas import (
+from service.api.replies import (
     BatchReply,
     BatchResult,
-    Flag,
     ListedVideo,
     Problem,
-    VideoBatch,
-    VideoBody,
     VideoPage,
-    VideoPatch,
     VideoReply,
     VideoWritten,
     Written,

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from models.modality import MODALITIES
+from service.api.bodies import BatchVideo, VideoBody
 from service.api.decoding import Refused, SentVideo, read_batch, read_video
-from service.api.schemas import BatchVideo, VideoBody
 
 
 def encode(row: list[float], dtype: str = "<f4") -> str:
