@@ -1,10 +1,7 @@
 """A view answers as brute force would, whatever the log has brought."""
 
-from collections.abc import Iterable
 from itertools import product
-from typing import Any
 
-import faiss
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,15 +10,13 @@ from numpy.typing import NDArray
 
 from eventlog.events import KINDS, Event, InteractionRecorded, VideoDeleted, VideoUpserted
 from eventlog.position import START, Position
-from models.bundle.manifest import IndexEntry
 from models.bundle.reader import read_bundle, read_current_id
 from models.ids import UserId, VideoId
 from service.catalog import delta as delta_module
 from service.catalog.edit import Edit, Feedback, Fused
-from service.catalog.index import FaissIndex, Rows
 from service.catalog.overlay import Overlay
 from service.catalog.popularity import by_popularity
-from service.catalog.retrieval import FEW_ROWS, Candidate, nearest, retrieve
+from service.catalog.retrieval import Candidate, nearest, retrieve
 from service.catalog.snapshot import Snapshot
 from service.catalog.view import View
 from service.errors import UnknownVideo
@@ -227,74 +222,3 @@ def test_a_history_is_cut_to_its_limit_oldest_first(snapshot: Snapshot) -> None:
     seen = ids_seen(View(snapshot, edit.finish(Position("1"))), "new")
     assert seen >= {f"video-{row:05d}" for row in range(42, 50)}
     assert len(seen) <= 10
-
-
-@pytest.fixture(scope="module", params=[("Flat", 1), ("PQ8x4fsr", 4)], ids=["whole", "rounded"])
-def wide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    """WIDE videos behind an inverted file that looks at one list of forty."""
-    rng = np.random.default_rng(1)
-    root = tmp_path_factory.mktemp("wide")
-    planted = plant(rng.normal(size=(USERS, 8)), rng.normal(size=(WIDE, 8)))
-    write_small_bundle(root, videos=WIDE, users=USERS, planted=planted)
-    snapshot = Snapshot(read_bundle(root / read_current_id(root)))
-    held, refine = request.param
-    index: Any = faiss.index_factory(8, f"IVF40,{held}", faiss.METRIC_INNER_PRODUCT)
-    index.train(np.array(snapshot.vectors))
-    index.add(np.array(snapshot.vectors))
-    snapshot.index = FaissIndex(index, IndexEntry(f"ivf40,{held}", 1, refine, 0.9))
-    assert snapshot.manifest.videos > FEW_ROWS
-    return snapshot
-
-
-def rows_of(numbers: Iterable[int]) -> Rows:
-    return np.array(sorted(numbers), dtype=np.int64)
-
-
-@pytest.mark.parametrize("barred", [0, 3000, 5000, 5990, WIDE])
-def test_a_list_is_filled_however_much_is_seen_or_deleted(wide: Snapshot, barred: int) -> None:
-    """Cases 18 and 24."""
-    names = wide.bundle.video_ids
-    story = Story(wide, batch=WIDE)
-    story.tell([("delete", name, None) for name in names[: barred // 2]])
-    hidden = rows_of(range(barred // 2, barred))
-    vector = np.array(wide.bundle.users[0])
-    found = pairs(retrieve(story.view, vector, 10, bar=story.view.bar(0.0).and_rows(hidden)))
-    assert len(found) == min(10, WIDE - barred)
-    assert not {name for name, _ in found} & set(names[:barred])
-    if barred >= 5000:
-        expected = oracle.best(story.live, vector, 10, hidden=set(names[:barred]))
-        assert found == expected
-
-
-def test_the_best_thousands_may_all_be_seen(wide: Snapshot) -> None:
-    """Case 24."""
-    vector = np.array(wide.bundle.users[1])
-    order = np.argsort(-(wide.vectors @ vector))
-    view = View(wide, Overlay.empty(wide, START))
-    for seen in (100, WIDE - FEW_ROWS + 100, WIDE - 100):
-        bar = view.bar(0.0).and_rows(rows_of(order[:seen].tolist()))
-        found = [candidate.row for candidate in retrieve(view, vector, 20, bar=bar)]
-        assert len(found) == 20
-        assert not set(found) & set(order[:seen].tolist())
-    assert found == order[seen : seen + 20].tolist()
-
-
-def test_what_is_found_has_its_exact_score(wide: Snapshot) -> None:
-    view = View(wide, Overlay.empty(wide, START))
-    for row in range(5):
-        vector = np.array(wide.bundle.users[row])
-        found = retrieve(view, vector, 20)
-        rows = np.array([candidate.row for candidate in found])
-        exact = (wide.vectors[rows].astype(np.float64) * vector).sum(axis=1)
-        assert [candidate.score for candidate in found] == exact.tolist()
-        assert exact.tolist() == sorted(exact.tolist(), reverse=True)
-
-
-def test_a_long_list_looks_into_more_cells_until_it_is_full(wide: Snapshot) -> None:
-    view = View(wide, Overlay.empty(wide, START))
-    vector = np.array(wide.bundle.users[2])
-    found = [candidate.row for candidate in retrieve(view, vector, 500)]
-    best = set(np.argsort(-(wide.vectors @ vector))[:500].tolist())
-    assert len(set(found)) == 500
-    # One list of forty holds some 150 rows.
-    assert len(set(found) & best) >= 200
