@@ -24,6 +24,8 @@ FORMAT_VERSION: Final = 1
 CHECKPOINT: Final = "checkpoint.safetensors"
 EPOCHS: Final = "epochs.jsonl"
 REQUEST: Final = "run.json"
+# The run folder of a member of an ensemble, in that of all of them.
+MEMBER: Final = "member-{}"
 # A checkpoint costs a write of the whole state; losing this much work is cheaper.
 SECONDS_BETWEEN: Final = 10.0
 
@@ -33,7 +35,8 @@ class EpochReport(NamedTuple):
 
     `judged` holds recall@20 and ndcg@20 on validation, overall, warm and cold (a group without
     users is empty); None where it was not due. `best` is the best overall recall@20 so far, None
-    while there is none. `member` tells which of an ensemble it is, for people.
+    while there is none. `member` of
+    `members` it is of, counted from 1, where they are an ensemble.
     """
 
     epoch: int
@@ -42,7 +45,8 @@ class EpochReport(NamedTuple):
     judged: dict[str, dict[str, float]] | None
     best: float | None
     seconds: float
-    member: str = ""
+    member: int = 1
+    members: int = 1
 
     @property
     def validation(self) -> float | None:
@@ -121,7 +125,8 @@ class RunFolder:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is something to go on from, of this run or of a member of an ensemble."""
-        return next(self.folder.rglob(CHECKPOINT), None) is not None
+        of_members = self.folder.glob(f"{MEMBER.format('*')}/{CHECKPOINT}")
+        return (self.folder / CHECKPOINT).exists() or any(of_members)
 
     def claim(self) -> None:
         """Write down what is asked, so that nothing else is done in this folder."""

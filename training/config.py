@@ -93,6 +93,8 @@ SAGE_LAYERS: Final = 2
 ALONG_SAGE: Final = ("metammf-gcn", "graphsage")
 # Those that fuse arrivals by the network that is trained, so that several can be brought together.
 ENSEMBLES: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
+# Of the vectors of members side by side: the square of this is held in double precision.
+WIDEST: Final = 8192
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
 MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "cosine-mf": {"arrival_share": 0.0},
@@ -141,6 +143,8 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
     _check_graph(config)
     if config.members > 1 and config.model not in ENSEMBLES:
         raise InvalidConfig(f"members: {config.model} is one network; MetaMMF may be several")
+    if config.members > 1 and config.members * config.vector_dim > WIDEST:
+        raise InvalidConfig(f"members times vector_dim: expected at most {WIDEST}")
     return config
 
 

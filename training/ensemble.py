@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from models.ensemble import FusionEnsemble
 from models.fusion import MetaFusion
-from training.checkpoint import EpochReport, RunFolder
+from training.checkpoint import MEMBER, EpochReport, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats, Rows
-from training.loop import Fitted, fit
+from training.errors import Diverged
+from training.loop import Fitted, Member, fit
 from training.team import ALONE, Team
 
-# The run folder of a member, in that of the ensemble.
-MEMBER: Final = "member-{}"
 # Vectors summed up at once: bounds what is held in float64.
 BLOCK: Final = 1 << 14
 SHORTEST: Final = 1e-12
@@ -43,6 +42,9 @@ def fit_members(
     Everything is as in `fit`, which does it all where there is one. No two seeds have a member in
     common. Each has an equal share of `max_seconds`, and a folder of its own in that of the `run`,
     so that a cut costs no more than the work since its last checkpoint.
+
+    Raises:
+        Diverged: the vectors of a member are not finite.
     """
     if config.members == 1:
         return fit(
@@ -51,54 +53,50 @@ def fit_members(
     if run is not None and team.leads:
         run.claim()
     one = msgspec.structs.replace(config, members=1)
-    members = []
+    share = None if max_seconds is None else max_seconds / config.members
+    fits = []
     for place in range(config.members):
-        own = seed * config.members + place
-        name = f"{place + 1} of {config.members}"
-        folder = None
+        own, folder = seed * config.members + place, None
         if run is not None:
             folder = RunFolder(run.folder / MEMBER.format(place + 1), dataset, one, seed=own)
-        found = fit(
-            dataset,
-            one,
-            seed=own,
-            max_seconds=None if max_seconds is None else max_seconds / config.members,
-            run=folder,
-            team=team,
-            report=partial(_tell, report, name),
-        )
-        # A network holds the features of all videos.
-        members.append(replace(found, network=None))
-    return together(members, dataset)
+        tell = partial(_tell, report, place + 1, config.members)
+        found = fit(dataset, one, seed=own, max_seconds=share, run=folder, team=team, report=tell)
+        if not found.finite:
+            raise Diverged
+        # A network holds the features of all videos: it is not to outlive its training.
+        fits.append(replace(found, network=None))
+        del found
+    return together(fits, dataset)
 
 
-def _tell(report: Callable[[EpochReport], None], name: str, entry: EpochReport) -> None:
-    report(entry._replace(member=name))
+def _tell(
+    report: Callable[[EpochReport], None], member: int, members: int, entry: EpochReport
+) -> None:
+    report(entry._replace(member=member, members=members))
 
 
-def together(members: Sequence[Fitted], dataset: Dataset) -> Fitted:
-    """Return the ensemble of `members`: as wide as one of them, of unit vectors, as they are.
+def together(fits: Sequence[Fitted], dataset: Dataset) -> Fitted:
+    """Return the ensemble of `fits`: as wide as one of them, of unit vectors, as they are.
 
     Side by side the vectors of M members are M times as wide, and their inner product is the sum of
     the members' cosines. They are mapped onto the D axes along which those of users, of whom
     something was learnt, and of videos extend furthest, so that little of the inner products is
     lost (their principal axes, not centred), and scaled to unit length.
     """
-    users, videos = [m.users for m in members], [m.videos for m in members]
+    users, videos = [f.users for f in fits], [f.videos for f in fits]
     moments = _moments(users, np.unique(dataset.train.users))
     moments += _moments(videos, np.arange(dataset.videos))
     axes = principal_axes(moments, users[0].shape[1])
-    projection = axes.reshape(len(members), -1, axes.shape[1]).astype(np.float32)
-    networks = [member.fusion for member in members if isinstance(member.fusion, MetaFusion)]
-    fusion = FusionEnsemble(networks)
+    projection = axes.reshape(len(fits), -1, axes.shape[1]).astype(np.float32)
+    fusion = FusionEnsemble([f.fusion for f in fits if isinstance(f.fusion, MetaFusion)])
     fusion.projection.copy_(torch.from_numpy(projection))
     return Fitted(
         _mapped(users, projection),
         _mapped(videos, projection),
         fusion.eval(),
         None,
-        members[0].epochs,
-        members=members,
+        fits[0].epochs,
+        members=[Member(f.epochs, f.common) for f in fits],
     )
 
 

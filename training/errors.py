@@ -24,5 +24,13 @@ class CorruptCheckpoint(TrainingError):
         super().__init__(f"{file}: {fault}; remove the run folder to start again")
 
 
+class Diverged(TrainingError):
+    """Training has left the numbers there are."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("training diverged: vectors are not finite; lower learning_rate")
+
+
 class InvalidConfig(TrainingError):
     """A configuration file or a `--set` names an unknown key or a value out of range."""

@@ -19,9 +19,9 @@ from models.bundle.writer import BundleContent, write_bundle
 from models.modality import in_order
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset, Floats
-from training.errors import TrainingError
+from training.errors import Diverged, TrainingError
 from training.indexing import RECALL_TARGET, build_index
-from training.loop import Fitted
+from training.loop import Fitted, Member
 
 VIDEOS_AT_ONCE: Final = 1024
 # What a bundle says of how its arrivals are represented.
@@ -51,8 +51,8 @@ def export(
     """
     if fitted.fusion is None:
         raise TrainingError("only what has a fusion network can be exported")
-    if not all(np.isfinite(vectors).all() for vectors in (fitted.users, fitted.videos)):
-        raise TrainingError("training diverged: vectors are not finite; lower learning_rate")
+    if not fitted.finite:
+        raise Diverged
     users = with_common_taste(fitted.users, dataset)
     index, entry = build_index(fitted.videos, users, recall_target=recall_target)
     seen = dataset.train.joined(dataset.val).joined(dataset.seen).by_user(dataset.users)
@@ -86,12 +86,9 @@ def export(
         git_revision=_git_revision(),
         training={
             "seed": seed,
-            "epochs": len(fitted.epochs),
-            "best_epoch": fitted.best.epoch,
+            **_course(fitted),
             "config": msgspec.to_builtins(config),
             "arrivals": TRAINED if config.model.startswith("metammf") else FITTED,
-            "common": fitted.common,
-            "members": [_told(member) for member in fitted.members],
         },
         metrics=metrics,
         metadata=dataset.metadata,
@@ -102,12 +99,14 @@ def export(
     return write_bundle(root, content, created_at=datetime.now(UTC))
 
 
-def _told(member: Fitted) -> dict[str, Any]:
-    """Return what a bundle says of one `member` of an ensemble."""
+def _course(fitted: Fitted | Member) -> dict[str, Any]:
+    """Return what a bundle says of how training went, for each member of an ensemble."""
+    if isinstance(fitted, Fitted) and fitted.members:
+        return {"members": [_course(member) for member in fitted.members]}
     return {
-        "epochs": len(member.epochs),
-        "best_epoch": member.best.epoch,
-        "common": member.common,
+        "epochs": len(fitted.epochs),
+        "best_epoch": fitted.best.epoch,
+        "common": fitted.common,
     }
 
 

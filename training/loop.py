@@ -6,7 +6,7 @@ Knows when to stop and when to save; nothing of steps or terminals.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,23 @@ TOLD: Final = ("overall", "warm", "cold")
 FIGURES: Final = ("recall@20", "ndcg@20")
 
 
+class Member(NamedTuple):
+    """How the training of one member of an ensemble went."""
+
+    epochs: list[EpochReport]
+    common: float
+
+    @property
+    def best(self) -> EpochReport:
+        """The epoch whose vectors are part of the ensemble."""
+        return best_of(self.epochs)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.epochs[-1].seconds
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """The vectors of the best epoch, its network, and what led there.
@@ -40,7 +57,12 @@ class Fitted:
     network: Any
     epochs: list[EpochReport] = field(default_factory=list)
     common: float = 0.0
-    members: Sequence["Fitted"] = ()
+    members: Sequence[Member] = ()
+
+    @property
+    def finite(self) -> bool:
+        """Whether all vectors are finite: they are not where training diverged."""
+        return all(bool(np.isfinite(vectors).all()) for vectors in (self.users, self.videos))
 
     @property
     def seconds(self) -> float:

@@ -33,6 +33,7 @@ class MetricsFile:
         self._size = self._gauge("dataset_size", "How much it learns from.", "of")
         self._epoch = self._gauge("epoch", "The last epoch that is done.")
         self._max_epochs = self._gauge("max_epochs", "The most epochs there may be.")
+        self._member = self._gauge("member", "Which member of an ensemble it is about, from 1.")
         self._loss = self._gauge("loss", "Mean loss of the last epoch.")
         self._validation = self._gauge(
             "validation_metric", "What was last measured on validation.", "group", "metric"
@@ -73,6 +74,7 @@ class MetricsFile:
         """Tell how it stands after an epoch."""
         self._epoch.set(report.epoch)
         self._max_epochs.set(report.max_epochs)
+        self._member.set(report.member)
         self._loss.set(report.loss)
         if report.best is not None:
             self._best.set(report.best)

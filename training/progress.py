@@ -42,7 +42,7 @@ def _print_some(console: Console, title: str, report: EpochReport) -> None:
 
 
 def _state(report: EpochReport) -> str:
-    member = f"member {report.member}, " if report.member else ""
+    member = f"member {report.member} of {report.members}, " if report.members > 1 else ""
     return (
         f"{member}loss {report.loss:.4f}, validation recall@20 {figure_shown(report.validation)} "
         f"(best {figure_shown(report.best)}), {report.seconds:.0f} s"

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-FORMAT_VERSION: Final = 7
-# In 6 one network makes the vectors of arrivals; in 5 it takes nothing off their contents. All else
-# is alike.
-READABLE: Final = (5, 6, FORMAT_VERSION)
+FORMAT_VERSION: Final = 6
+# An ensemble makes the vectors of arrivals; all else is alike.
+OF_ENSEMBLES: Final = 7
+# In 5 the network of arrivals takes nothing off their contents; all else is alike.
+READABLE: Final = (5, FORMAT_VERSION, OF_ENSEMBLES)
 
 CURRENT: Final = "CURRENT"
 LOCK: Final = ".lock"

@@ -36,7 +36,7 @@ class FusionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     signal_dim: int
     rank: int
     form: FusionForm
-    members: Annotated[int, msgspec.Meta(ge=1)] = 1
+    members: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
 
 class IndexEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -178,8 +178,9 @@ def _manifest(
     files: dict[str, FileEntry],
     tensors: dict[str, Any],
 ) -> Manifest:
+    several = content.fusion_sizes.members > 1
     return Manifest(
-        format_version=layout.FORMAT_VERSION,
+        format_version=layout.OF_ENSEMBLES if several else layout.FORMAT_VERSION,
         bundle_id="",
         created_at=created_at.isoformat(),
         git_revision=content.git_revision,

@@ -86,7 +86,10 @@ def test_torch_is_imported_by_one_file_of_the_service() -> None:
 
 
 def test_what_the_service_fuses_with_is_imported_by_no_other_file_of_it() -> None:
-    networks = {"models.arrival", "models.fusion", "models.recommender", "models.meta_layer"}
+    networks = {
+        "models.arrival", "models.ensemble", "models.fusion", "models.meta_layer",
+        "models.recommender",
+    }  # fmt: skip
     for file in python_files("service"):
         if file != TORCH_FILE:
             assert networks.isdisjoint(imported_modules(parse(file))), file

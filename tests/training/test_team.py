@@ -53,6 +53,17 @@ def test_two_processes_train_what_one_does(changes: tuple[str, ...], tmp_path: P
 
 
 @pytest.mark.e2e
+def test_two_processes_train_the_ensemble_that_one_does(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=2))
+    members = ("members=2",)
+    alone = fitted(tmp_path / "data", tmp_path / "alone", members, sys.executable)
+    together = fitted(tmp_path / "data", tmp_path / "together", members, *TORCHRUN)
+    # Which way an axis points is nothing that scores depend on.
+    found, expected = (bundle.users @ bundle.videos.T for bundle in (together, alone))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.e2e
 @pytest.mark.skipif(not TASKS.exists(), reason="no /proc to read threads from")
 def test_who_leaves_a_team_leaves_no_thread_behind() -> None:
     """A thread of gloo's that still wants the interpreter when that ends aborts the process."""

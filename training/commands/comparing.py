@@ -45,9 +45,9 @@ def compare_(
         common = DEFAULTS if defaults else read_grid(grid) if grid else None
         grids = grids_of([name.strip() for name in models.split(",")], common)
         plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
-        for model in plan.grids:
-            if model not in UNTRAINED:
-                configure({**plan.settings, "model": model})
+        for model, changes in plan.grids.items():
+            for change in changes if model not in UNTRAINED else ():
+                configure({**plan.settings, **change, "model": model})
         data = read_dataset(dataset)
         describe(data, dataset)
         found = compare(

@@ -139,8 +139,10 @@ def evaluate_(
 
 def _kept(fitted: Fitted) -> str:
     """Name what is judged: the epoch of the best validation, for each member of an ensemble."""
-    best = [str(member.best.epoch) for member in fitted.members or [fitted]]
-    return f"epoch {best[0]}" if len(best) == 1 else f"epochs {', '.join(best)} of the members"
+    if not fitted.members:
+        return f"epoch {fitted.best.epoch}"
+    best = ", ".join(str(member.best.epoch) for member in fitted.members)
+    return f"epochs {best} of the members"
 
 
 def _show_metrics(metrics: dict[str, Any], title: str) -> None:

@@ -47,9 +47,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a request.
 
     `val` and `test` are as `evaluate` reports them. `epochs` were run, of which `best_epoch` was
-    kept; 0 where nothing is trained. `seconds` are those of training, validation included, or of
-    what stands in its place; `peak_mib` is the most memory the process had meanwhile.
-    `arrival_ms` is what the vector of one arrival takes: None where a system has none to give.
+    kept, those of the first member of an ensemble; 0 where nothing is trained. `seconds` are those
+    of training, validation included, or of what stands in its place; `peak_mib` is the most memory
+    the process had meanwhile. `arrival_ms` is what the vector of one arrival takes: None where a
+    system has none to give.
     """
 
     model: str
