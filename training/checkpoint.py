@@ -35,8 +35,7 @@ class EpochReport(NamedTuple):
 
     `judged` holds recall@20 and ndcg@20 on validation, overall, warm and cold (a group without
     users is empty); None where it was not due. `best` is the best overall recall@20 so far, None
-    while there is none. `member` of
-    `members` it is of, counted from 1, where they are an ensemble.
+    while there is none. In an ensemble of `members` it is of the one of this number, from 1.
     """
 
     epoch: int
