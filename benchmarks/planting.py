@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.arrival import drawn_fusion
 from models.bundle.manifest import FusionEntry, IndexEntry
 from models.bundle.writer import BundleContent, write_bundle
-from models.fusion import MetaFusion
 from models.modality import Modality
 from training.indexing import build_index
 
@@ -99,15 +99,7 @@ def made_up(
 def _network(widths: Mapping[Modality, int], sizes: FusionEntry) -> dict[str, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        fusion = MetaFusion(
-            widths,
-            hidden_dims=sizes.hidden_dims,
-            output_dim=WIDTH,
-            signal_hidden_dim=sizes.signal_hidden_dim,
-            signal_dim=sizes.signal_dim,
-            rank=sizes.rank,
-            form=sizes.form,
-        )
+        fusion = drawn_fusion(widths, sizes, output_dim=WIDTH)
     return {name: tensor.detach().numpy() for name, tensor in fusion.state_dict().items()}
 
 

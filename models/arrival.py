@@ -1,14 +1,35 @@
 """The vector of a video that has just arrived, for trainer and service alike. Knows networks."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from models.bundle.manifest import FusionEntry
 from models.ensemble import FusionEnsemble
 from models.fusion import MetaFusion
+from models.modality import Modality
 
 # What makes a vector of features.
 Fusion = MetaFusion | FusionEnsemble
+
+
+def drawn_fusion(widths: Mapping[Modality, int], sizes: FusionEntry, *, output_dim: int) -> Fusion:
+    """Return a network, or an ensemble, of the `sizes` that a manifest tells, weights as drawn."""
+    members = [
+        MetaFusion(
+            widths,
+            hidden_dims=sizes.hidden_dims,
+            output_dim=output_dim,
+            signal_hidden_dim=sizes.signal_hidden_dim,
+            signal_dim=sizes.signal_dim,
+            rank=sizes.rank,
+            form=sizes.form,
+        )
+        for _ in range(sizes.members)
+    ]
+    return members[0] if len(members) == 1 else FusionEnsemble(members)
 
 
 @torch.no_grad()

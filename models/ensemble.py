@@ -4,6 +4,7 @@ See docs/adr/0026-ensembles.md.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import cast
 
 import torch
@@ -51,5 +52,5 @@ class FusionEnsemble(nn.Module):
 
     def together(self, vectors: Iterable[Tensor]) -> Tensor:
         """Return one unit vector for the `vectors: (B, D)` of each member in turn: (B, D)."""
-        mapped = [own @ axes for own, axes in zip(vectors, self.projection, strict=True)]
-        return normalize(torch.stack(mapped).sum(dim=0), dim=1)
+        mapped = (own @ axes for own, axes in zip(vectors, self.projection, strict=True))
+        return normalize(reduce(torch.add, mapped), dim=1)

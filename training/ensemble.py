@@ -24,7 +24,6 @@ from training.team import ALONE, Team
 
 # Vectors summed up at once: bounds what is held in float64.
 BLOCK: Final = 1 << 14
-SHORTEST: Final = 1e-12
 
 
 def fit_members(
@@ -39,9 +38,9 @@ def fit_members(
 ) -> Fitted:
     """Train `config.members` networks, one after the other, and bring them together.
 
-    Everything is as in `fit`, which does it all where there is one. No two seeds have a member in
-    common. Each has an equal share of `max_seconds`, and a folder of its own in that of the `run`,
-    so that a cut costs no more than the work since its last checkpoint.
+    Everything is as in `fit`, which does it all where there is one. Each has an equal share of
+    `max_seconds`, and a folder of its own in that of the `run`, so that a cut costs no more than
+    the work since its last checkpoint.
 
     Raises:
         Diverged: the vectors of a member are not finite.
@@ -55,11 +54,11 @@ def fit_members(
     one = msgspec.structs.replace(config, members=1)
     share = None if max_seconds is None else max_seconds / config.members
     fits = []
-    for place in range(config.members):
-        own, folder = seed * config.members + place, None
+    for member, own in enumerate(seeds_of(config.members, seed), start=1):
+        folder = None
         if run is not None:
-            folder = RunFolder(run.folder / MEMBER.format(place + 1), dataset, one, seed=own)
-        tell = partial(_tell, report, place + 1, config.members)
+            folder = RunFolder(run.folder / MEMBER.format(member), dataset, one, seed=own)
+        tell = partial(_tell, report, member, config.members)
         found = fit(dataset, one, seed=own, max_seconds=share, run=folder, team=team, report=tell)
         if not found.finite:
             raise Diverged
@@ -67,6 +66,11 @@ def fit_members(
         fits.append(replace(found, network=None))
         del found
     return together(fits, dataset)
+
+
+def seeds_of(members: int, seed: int) -> range:
+    """Return the seed of each member of the ensemble of this `seed`; no other one has any of it."""
+    return range(seed * members, (seed + 1) * members)
 
 
 def _tell(
@@ -87,12 +91,11 @@ def together(fits: Sequence[Fitted], dataset: Dataset) -> Fitted:
     moments = _moments(users, np.unique(dataset.train.users))
     moments += _moments(videos, np.arange(dataset.videos))
     axes = principal_axes(moments, users[0].shape[1])
-    projection = axes.reshape(len(fits), -1, axes.shape[1]).astype(np.float32)
     fusion = FusionEnsemble([f.fusion for f in fits if isinstance(f.fusion, MetaFusion)])
-    fusion.projection.copy_(torch.from_numpy(projection))
+    fusion.projection.copy_(torch.from_numpy(axes.copy()).view_as(fusion.projection))
     return Fitted(
-        _mapped(users, projection),
-        _mapped(videos, projection),
+        fusion.together(map(torch.from_numpy, users)).numpy(),
+        fusion.together(map(torch.from_numpy, videos)).numpy(),
         fusion.eval(),
         None,
         fits[0].epochs,
@@ -118,12 +121,3 @@ def _moments(parts: Sequence[Floats], rows: Rows) -> NDArray[np.float64]:
         joined = np.hstack([part[some] for part in parts]).astype(np.float64)
         found += joined.T @ joined
     return found / max(1, len(rows))
-
-
-def _mapped(parts: Sequence[Floats], projection: Floats) -> Floats:
-    """Return `FusionEnsemble.together` of the `parts: M x (N, D)`: (N, D)."""
-    found: Floats = parts[0] @ projection[0]
-    for part, axes in zip(parts[1:], projection[1:], strict=True):
-        found += part @ axes
-    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), SHORTEST)
-    return found

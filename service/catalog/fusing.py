@@ -11,12 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from models.ablation import combinations_of
-from models.arrival import Fusion, arrival_vectors
+from models.arrival import arrival_vectors, drawn_fusion
 from models.bundle.errors import CorruptBundle
-from models.bundle.manifest import Manifest
 from models.bundle.reader import Bundle
-from models.ensemble import FusionEnsemble
-from models.fusion import MetaFusion
 from models.modality import in_order
 from service.errors import Fault
 
@@ -55,7 +52,8 @@ class Fuser:
         self._vector_dim = manifest.vector_dim
         try:
             self.modalities = in_order(self.widths)
-            self._fusion = self._built(manifest)
+            widths = {name: self.widths[name] for name in self.modalities}
+            self._fusion = drawn_fusion(widths, manifest.fusion, output_dim=manifest.vector_dim)
             weights = load_file(bundle.fusion_file)
             if manifest.format_version < COMMON_SINCE:
                 weights["common"] = torch.zeros(manifest.vector_dim)
@@ -69,23 +67,6 @@ class Fuser:
         self._fusion.to(self._device).eval()
         # Where each modality begins in a joined row, and the next one; the last ends at F.
         self._ends = np.cumsum([0, *(self.widths[name] for name in self.modalities)])
-
-    def _built(self, manifest: Manifest) -> Fusion:
-        """Return a network of the sizes that `manifest` tells, its weights as they were drawn."""
-        sizes = manifest.fusion
-        members = [
-            MetaFusion(
-                {name: self.widths[name] for name in self.modalities},
-                hidden_dims=sizes.hidden_dims,
-                output_dim=manifest.vector_dim,
-                signal_hidden_dim=sizes.signal_hidden_dim,
-                signal_dim=sizes.signal_dim,
-                rank=sizes.rank,
-                form=sizes.form,
-            )
-            for _ in range(sizes.members)
-        ]
-        return members[0] if len(members) == 1 else FusionEnsemble(members)
 
     def faults(self, videos: Sequence[RawFeatures]) -> list[list[Fault]]:
         """Return what is wrong with each of `videos`, as `faults_in` tells it."""

@@ -17,6 +17,7 @@ from models.arrival import Fusion
 from models.ensemble import FusionEnsemble
 from training.config import FitConfig
 from training.data.dataset import SPLITS, Dataset
+from training.ensemble import seeds_of
 from training.evaluate import GROUPS, METRICS
 from training.loop import Fitted
 from training.progress import figure_shown
@@ -110,13 +111,15 @@ def _members(fitted: Fitted, config: FitConfig, seed: int) -> str:
         return ""
     rows = [
         [
-            str(place + 1),
-            str(seed * config.members + place),
+            str(place),
+            str(own),
             f"{member.best.epoch} of {len(member.epochs)}",
             figure_shown(member.best.validation),
             _duration(member.seconds),
         ]
-        for place, member in enumerate(fitted.members)
+        for place, (own, member) in enumerate(
+            zip(seeds_of(config.members, seed), fitted.members, strict=True), start=1
+        )
     ]
     head = ["member", "seed", "best epoch", "its validation recall@20", "time"]
     return (
