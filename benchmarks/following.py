@@ -15,7 +15,7 @@ from models.geometry import Geometry, survey
 from service.catalog.representing import fold_in, warmed
 from training.data.dataset import Csr, Dataset, Floats, Interactions, Mask, Rows, Split
 from training.evaluate import Scorer, evaluate, inner_products, rank, recall_by_user
-from training.untrained import popularity
+from training.untrained.popularity import Popularity
 
 REVEALED: Final = (1, 2, 5, 10)
 # Constants are chosen on one side, and figures told of the other.
@@ -49,7 +49,7 @@ def folded_newcomers(dataset: Dataset, fit: Fit, seed: int, side: Side) -> Itera
     judged = of_users(dataset, chosen)
     trained = "trained with the others"
     yield _judged(trained, None, judged, split, inner_products(*fit("full", dataset)))
-    yield _judged("most popular", trained, judged, split, popularity(cut.known))
+    yield _judged("most popular", trained, judged, split, Popularity(cut.known).scores)
     users, videos = fit("newcomers", cut.known)
     geometry = _geometry(cut.known, users, videos)
     moved = _followed(geometry, (users, videos), None, dataset.train, np.flatnonzero(chosen))

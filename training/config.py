@@ -17,6 +17,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Model = Literal[
     "metammf-mf", "metammf-gcn", "metammf-lightgcn", "cosine-mf", "bpr-mf", "vbpr", "lightgcn",
     "graphsage", "gat", "ngcf", "mmgcn", "grcn", "lattice", "invrl", "clcrec", "dropoutnet",
+    "popularity", "linear-filter", "gf-cf", "content-knn",
 ]  # fmt: skip
 Objective = Literal["softmax", "bpr"]
 Optimiser = Literal["auto", "dense", "rows"]
@@ -39,6 +40,9 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     or not. `regularisation` penalises squared lengths of embeddings; `extra_weight` is that of what
     is added to the loss, MetaMMF's companions (see `training.company`) or what InvRL, CLCRec and
     DropoutNet ask for; `fusion_decay` is the decoupled weight decay of what maps features.
+
+    `filter_dim` and `filter_weight` are those of GF-CF's low-pass filter (see
+    `training.untrained.filters`).
 
     `members` are how many networks, which differ in their seed alone, make an ensemble (see
     `training.ensemble`).
@@ -68,6 +72,8 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     feature_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     regularisation: Annotated[float, Meta(ge=0, le=10)] = 0.0
     extra_weight: Annotated[float, Meta(ge=0, le=1000)] = 0.3
+    filter_dim: Width = 64
+    filter_weight: Annotated[float, Meta(ge=0, le=100)] = 0.3
     members: Annotated[int, Meta(ge=1, le=16)] = 1
     fusion_decay: Annotated[float, Meta(ge=0, le=100)] = 3.0
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 3e-3
@@ -93,6 +99,8 @@ SAGE_LAYERS: Final = 2
 ALONG_SAGE: Final = ("metammf-gcn", "graphsage")
 # Those that fuse arrivals by the network that is trained, so that several can be brought together.
 ENSEMBLES: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
+# What has settings of its own, which others are not recorded with.
+OF_GF_CF: Final = ("filter_dim", "filter_weight")
 # Of the vectors of members side by side: the square of this is held in double precision.
 WIDEST: Final = 8192
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
@@ -111,6 +119,10 @@ MODEL_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "invrl": PAIRWISE,
     "clcrec": PAIRWISE | {"objective": "softmax", "arrival_share": 0.5, "extra_weight": 0.1},
     "dropoutnet": PAIRWISE | {"arrival_share": 0.5},
+    # How many columns stand for a score that has more of them, or for wider features.
+    "linear-filter": {"vector_dim": 256},
+    "gf-cf": {"vector_dim": 256},
+    "content-knn": {"vector_dim": 512},
 }
 
 
@@ -151,11 +163,15 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
 def recorded(config: FitConfig) -> dict[str, Any]:
     """Return all settings of `config`, as what is kept of runs has them.
 
-    `members` are told where there are several: what was kept before there were is of one.
+    `members` are told where there are several, and settings of GF-CF for GF-CF: what was kept
+    before they existed is still what it was.
     """
     settings: dict[str, Any] = msgspec.to_builtins(config)
     if config.members == 1:
         del settings["members"]
+    if config.model != "gf-cf":
+        for name in OF_GF_CF:
+            del settings[name]
     return settings
 
 

@@ -6,24 +6,20 @@ Knows their vectors; nothing of steps. See docs/adr/0026-ensembles.md.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.ensemble import FusionEnsemble
 from models.fusion import MetaFusion
+from training.axes import moments, principal_axes
 from training.checkpoint import MEMBER, EpochReport, RunFolder
 from training.config import FitConfig
-from training.data.dataset import Dataset, Floats, Rows
+from training.data.dataset import Dataset
 from training.errors import Diverged
 from training.loop import Fitted, Member, fit
 from training.team import ALONE, Team
-
-# Vectors summed up at once: bounds what is held in float64.
-BLOCK: Final = 1 << 14
 
 
 def fit_members(
@@ -88,9 +84,9 @@ def together(fits: Sequence[Fitted], dataset: Dataset) -> Fitted:
     lost (their principal axes, not centred), and scaled to unit length.
     """
     users, videos = [f.users for f in fits], [f.videos for f in fits]
-    moments = _moments(users, np.unique(dataset.train.users))
-    moments += _moments(videos, np.arange(dataset.videos))
-    axes = principal_axes(moments, users[0].shape[1])
+    extent = moments(users, np.unique(dataset.train.users))
+    extent += moments(videos, np.arange(dataset.videos))
+    axes = principal_axes(extent, users[0].shape[1])
     fusion = FusionEnsemble([f.fusion for f in fits if isinstance(f.fusion, MetaFusion)])
     fusion.projection.copy_(torch.from_numpy(axes.copy()).view_as(fusion.projection))
     return Fitted(
@@ -101,23 +97,3 @@ def together(fits: Sequence[Fitted], dataset: Dataset) -> Fitted:
         fits[0].epochs,
         members=[Member(f.epochs, f.common) for f in fits],
     )
-
-
-def principal_axes(moments: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return the `count` axes, (N, count), along which what has these `moments: (N, N)` extends.
-
-    The longest first.
-    """
-    axes: NDArray[np.float64] = np.linalg.eigh(moments)[1]
-    return axes[:, ::-1][:, :count]
-
-
-def _moments(parts: Sequence[Floats], rows: Rows) -> NDArray[np.float64]:
-    """Return the mean outer product of `rows` of the `parts: M x (N, D)`, side by side."""
-    width = sum(part.shape[1] for part in parts)
-    found = np.zeros((width, width))
-    for start in range(0, len(rows), BLOCK):
-        some = rows[start : start + BLOCK]
-        joined = np.hstack([part[some] for part in parts]).astype(np.float64)
-        found += joined.T @ joined
-    return found / max(1, len(rows))

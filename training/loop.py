@@ -48,7 +48,8 @@ class Fitted:
 
     `fusion` is None for a baseline. `common` is the share of their mean that contents lose on
     arrival (see `Representation.best_common`). An ensemble consists of `members` and has no network
-    of its own; its epochs are those of the first of them.
+    of its own; its epochs are those of the first of them. An untrained system has no epochs, and
+    stands in the place of the network.
     """
 
     users: Floats

@@ -18,6 +18,7 @@ from training.build import fusion_of
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats, Mask
 from training.loop import Fitted
+from training.untrained.content import ContentNeighbours
 
 # Vectors whose lengths differ by less have one length.
 ROUNDING: Final = 1e-4
@@ -37,14 +38,17 @@ def servable(fitted: Fitted, dataset: Dataset, config: FitConfig, *, seed: int) 
 
     A user's videos come in the order that they came in before (see `unit_vectors`). The fusion
     network is one of `config`'s sizes, fitted to give the vectors of known videos by their features
-    alone, or, where a system has a way of its own to represent arrivals, what that gives. Videos
+    alone, or, where a system has a way of its own to represent arrivals, what that gives; profiles
+    of content are that for all videos. Videos
     without a training interaction are then represented by it, as the service represents arrivals.
     """
     if fitted.fusion is not None:
         return fitted
     known, rows = ~dataset.cold, torch.arange(dataset.videos)
     videos, targets = fitted.videos, fitted.videos
-    if isinstance(fitted.network, Rehearsing):
+    if isinstance(fitted.network, ContentNeighbours):
+        known = np.ones(dataset.videos, np.bool_)
+    elif isinstance(fitted.network, Rehearsing):
         with torch.no_grad():
             targets = fitted.network.arrivals(rows).cpu().numpy()
         known = np.ones(dataset.videos, np.bool_)

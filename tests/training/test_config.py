@@ -121,7 +121,7 @@ def test_an_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
         ("patience=0", "patience"),
         ("fusion='mixed'", "fusion"),
         ("fusion=1", "fusion"),
-        ("model='popularity'", "model"),
+        ("model='most-popular'", "model"),
         ("model=['bpr-mf']", "model"),
         ("objective='hinge'", "objective"),
         ("negatives=0", "negatives"),

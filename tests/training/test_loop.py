@@ -16,7 +16,8 @@ from training.data.synthetic import make_synthetic
 from training.evaluate import Scorer, evaluate, inner_products
 from training.loop import Fitted, fit
 from training.representation import SHARES
-from training.untrained import content_neighbours, popularity
+from training.untrained.content import ContentNeighbours
+from training.untrained.popularity import Popularity
 
 
 def small(**changes: object) -> FitConfig:
@@ -207,8 +208,8 @@ def test_meta_mmf_beats_popularity_and_for_arrivals_content_neighbours() -> None
         batch_size=512,
     )  # fmt: skip
     found = evaluate(sample, "test", scorer_of(fit(sample, config)))
-    popular = evaluate(sample, "test", popularity(sample))
-    similar = evaluate(sample, "test", content_neighbours(sample))
+    popular = evaluate(sample, "test", Popularity(sample).scores)
+    similar = evaluate(sample, "test", ContentNeighbours(sample).scores)
     for metric in ("recall@20", "ndcg@20"):
         assert found["overall"][metric] > 2 * popular["overall"][metric]
         assert found["cold"][metric] > 1.2 * similar["cold"][metric]

@@ -20,17 +20,20 @@ from training.evaluate import Scorer, inner_products, rank
 from training.export import FITTED, TRAINED, export
 from training.loop import Fitted, fit
 from training.servable import servable, unit_vectors
+from training.untrained import UNTRAINED, without_training
 
 NOBODY = Interactions(np.empty(0, np.int64), np.empty(0, np.int64))
 SMALL: dict[str, Any] = {
     "vector_dim": 8, "hidden_dims": [8], "signal_hidden_dim": 8, "signal_dim": 4, "rank": 4,
     "averaging": 0.9, "batch_size": 128, "learning_rate": 0.02, "max_epochs": 15,
 }  # fmt: skip
-OTHERS = [model for model in BUILDERS if not model.startswith("metammf")]
+OTHERS = [model for model in (*BUILDERS, *UNTRAINED) if not model.startswith("metammf")]
 
 
 def fitted_to(model: str) -> tuple[Fitted, FitConfig]:
     config = configure({**SMALL, "model": model})
+    if model in UNTRAINED:
+        return without_training(two_tastes(), config), config
     return fit(replace(two_tastes(), val=NOBODY), config, seed=0), config
 
 
@@ -90,15 +93,18 @@ def test_any_other_system_keeps_its_lists_and_finds_arrivals_by_their_features(
     for one in (fitted, served):
         scorer = without(inner_products(one.users, one.videos), data.cold)
         lists.append(rank(warm, "test", scorer).lists)
-    # A score in float32 may change places with one that equals it but for rounding.
-    assert (lists[0] == lists[1]).mean() > 0.99
+    # A score may change places with one that equals it but for rounding.
+    before = fitted.users @ fitted.videos.T
+    first, second = (np.take_along_axis(before, one, axis=1) for one in lists)
+    np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
     mine = np.arange(data.users)[:, None] % 2 == np.arange(data.videos) % 2
     scores = served.users @ served.videos.T
     told = [
         scores[user, data.cold & liked].min() > scores[user, data.cold & ~liked].max()
         for user, liked in enumerate(mine)
     ]
-    assert np.mean(told) > 0.9
+    # Nobody's taste is in what is popular.
+    assert np.mean(told) > 0.9 or model == "popularity"
     bundle_id = export(served, data, config, tmp_path, metrics={}, seed=0)
     bundle = read_bundle(tmp_path / bundle_id)
     assert bundle.manifest.training["arrivals"] == FITTED
@@ -119,7 +125,9 @@ def test_a_seed_repeats_and_the_chance_of_others_is_left_alone() -> None:
     np.testing.assert_array_equal(first.videos, again.videos)
 
 
-@pytest.mark.parametrize(("model", "how"), [("lightgcn", FITTED), ("metammf-mf", TRAINED)])
+@pytest.mark.parametrize(
+    ("model", "how"), [("lightgcn", FITTED), ("metammf-mf", TRAINED), ("gf-cf", FITTED)]
+)
 def test_fit_exports_any_system_and_says_how_arrivals_are_represented(
     model: str, how: str, tmp_path: Path
 ) -> None:

@@ -15,7 +15,6 @@ from training.data.folder import read_dataset
 from training.errors import TrainingError
 from training.progress import epochs_shown
 from training.report.comparison import PAGE, short_table, write_comparison
-from training.untrained import UNTRAINED
 
 
 def compare_(
@@ -46,7 +45,7 @@ def compare_(
         grids = grids_of([name.strip() for name in models.split(",")], common)
         plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
         for model, changes in plan.grids.items():
-            for change in changes if model not in UNTRAINED else ():
+            for change in changes:
                 configure({**plan.settings, **change, "model": model})
         data = read_dataset(dataset)
         describe(data, dataset)

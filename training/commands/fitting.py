@@ -20,7 +20,7 @@ from training.commands.shared import (
     describe,
     errors_told,
 )
-from training.config import configure, read_settings
+from training.config import FitConfig, configure, read_settings
 from training.data.dataset import SPLITS
 from training.data.folder import read_dataset
 from training.device import choose_device
@@ -36,6 +36,7 @@ from training.progress import epochs_shown, figure_shown
 from training.report.page import Outcome, write_report
 from training.servable import servable
 from training.team import joined
+from training.untrained import UNTRAINED, without_training
 
 # What fits into the width of a terminal.
 SHORT_METRICS: Final = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "precision@20")
@@ -68,8 +69,9 @@ def fit_(
 ) -> None:
     """Train a system, write a bundle, make it current, and print its id on the last line.
 
-    Systems other than MetaMMF are served as unit vectors, and arrivals by a fusion network that is
-    fitted to these afterwards (docs/adr/0022-any-system-can-be-served.md).
+    Systems other than MetaMMF, those without training among them, are served as unit vectors, and
+    arrivals by a fusion network that is fitted to these afterwards
+    (docs/adr/0022-any-system-can-be-served.md).
     """
     kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
     with errors_told(kept):
@@ -86,20 +88,23 @@ def fit_(
             ):
                 path = metrics_file if team.leads else None
                 told = until_exported.enter_context(told_in(path, data))
-                fitted = fit_members(
-                    data,
-                    settings,
-                    seed=seed,
-                    max_seconds=None if max_minutes is None else 60 * max_minutes,
-                    run=run_folder,
-                    team=team,
-                    report=told.also(show) if team.leads else lambda _: None,
-                )
+                if settings.model in UNTRAINED:
+                    fitted = without_training(data, settings)
+                else:
+                    fitted = fit_members(
+                        data,
+                        settings,
+                        seed=seed,
+                        max_seconds=None if max_minutes is None else 60 * max_minutes,
+                        run=run_folder,
+                        team=team,
+                        report=told.also(show) if team.leads else lambda _: None,
+                    )
             if not team.leads:
                 return
             fitted = servable(fitted, data, settings, seed=seed)
             metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
-            _show_metrics(metrics, f"test, {_kept(fitted)}")
+            _show_metrics(metrics, f"test, {_kept(fitted, settings)}")
             bundle_id = export(
                 fitted,
                 data,
@@ -110,9 +115,11 @@ def fit_(
                 recall_target=recall_target,
             )
             told.succeed(bundle_id, metrics)
-        if run is not None and fitted.fusion is not None:
+        if run_folder is not None and fitted.fusion is not None:
+            # Nobody else's: what was trained has claimed it long since.
+            run_folder.claim()
             outcome = Outcome(data, settings, seed, fitted, fitted.fusion, metrics)
-            page = write_report(run, outcome)
+            page = write_report(run_folder.folder, outcome)
             console.print(f"report: {page}", soft_wrap=True, markup=False)
         for removed in remove_old(out, keep):
             console.print(f"removed: {out / removed}", soft_wrap=True, markup=False)
@@ -137,8 +144,10 @@ def evaluate_(
             _show_metrics(metrics, split)
 
 
-def _kept(fitted: Fitted) -> str:
+def _kept(fitted: Fitted, config: FitConfig) -> str:
     """Name what is judged: the epoch of the best validation, for each member of an ensemble."""
+    if not fitted.epochs:
+        return config.model
     if not fitted.members:
         return f"epoch {fitted.best.epoch}"
     best = ", ".join(str(member.best.epoch) for member in fitted.members)

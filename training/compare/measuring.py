@@ -34,12 +34,12 @@ def made(
         InvalidConfig: the settings do not fit the model.
     """
     forget_peak()
+    config = configure({**request.settings, "model": request.model})
     if request.model in UNTRAINED:
         started = time.monotonic()
-        scorer = UNTRAINED[request.model](dataset, **request.change)
+        system = UNTRAINED[request.model](dataset, config)
         seconds = time.monotonic() - started
-        return _judged(dataset, request, scorer, seconds=seconds)
-    config = configure(request.settings)
+        return _judged(dataset, request, system.scores, seconds=seconds)
     run = RunFolder(folder, dataset, config, seed=request.seed)
     fitted = fit_members(dataset, config, seed=request.seed, run=run, report=report)
     kept = _judged(

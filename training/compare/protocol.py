@@ -15,7 +15,7 @@ from training.checkpoint import EpochReport, fingerprint
 from training.compare.measuring import made
 from training.compare.runs import Kept, Request, RunShelf
 from training.compare.systems import Grid
-from training.config import configure, recorded
+from training.config import OF_GF_CF, configure, recorded
 from training.data.dataset import Dataset
 from training.errors import InvalidConfig
 from training.untrained import UNTRAINED
@@ -94,9 +94,10 @@ def _validation(kept: Kept) -> float:
 
 def _settings_of(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return all settings of `model`; those of networks are none of one that is not trained."""
+    settings = recorded(configure({**asked, "model": model}))
     if model in UNTRAINED:
-        return {}
-    return recorded(configure({**asked, "model": model}))
+        return {name: settings[name] for name in OF_GF_CF if name in settings}
+    return settings
 
 
 class _Runner:

@@ -59,7 +59,11 @@ COMPANIONS: Final[Grid] = [
 # Three settings for each system that has any, the likeliest first, of what decides most on how far
 # it gets. All others are the system's own defaults.
 GRIDS: Final[Mapping[str, Grid]] = {
-    "gf-cf": [{"vectors": 32}, {"vectors": 128}, {"vectors": 256, "weight": 1.0}],
+    "gf-cf": [
+        {"filter_dim": 32},
+        {"filter_dim": 128},
+        {"filter_dim": 256, "filter_weight": 1.0},
+    ],
     **dict.fromkeys(("bpr-mf", "vbpr", "invrl", "dropoutnet"), PULLS),
     "clcrec": PULLS_OF_SOFTMAX,
     "lightgcn": PULLS_OF_IDS_ALONG,

@@ -49,23 +49,12 @@ class Outcome:
 
 
 def write_report(folder: Path, outcome: Outcome) -> Path:
-    """Write `report.html` and `curves.png` into `folder`; return the page's file."""
-    epochs, best = outcome.fitted.epochs, outcome.fitted.best.epoch
-    loss = partial(draw_loss, epochs=epochs)
-    validation = partial(draw_validation, epochs=epochs, best=best)
-    (folder / CURVES).write_bytes(as_png([loss, validation]))
-    curves = [
-        picture(as_svg(loss, "loss"), "The mean loss of a training interaction, epoch by epoch."),
-        picture(
-            as_svg(validation, "validation"),
-            "Recall@20 on validation. The best epoch's vectors were kept.",
-        ),
-    ]
+    """Write `report.html` and `curves.png`, if there are any, into `folder`; return the page."""
     parts = [
         _head(outcome),
         _test(outcome.metrics),
         _members(outcome.fitted, outcome.config, outcome.seed),
-        f"<h2>How training went</h2>\n{cards(curves, wide=True)}",
+        _curves(folder, outcome.fitted),
         _fusion(outcome.fusion, outcome.dataset),
         _asked(outcome),
     ]
@@ -74,17 +63,36 @@ def write_report(folder: Path, outcome: Outcome) -> Path:
     return file
 
 
+def _curves(folder: Path, fitted: Fitted) -> str:
+    """Return how training went, if there was any; its pictures are written into `folder` too."""
+    if not fitted.epochs:
+        return ""
+    loss = partial(draw_loss, epochs=fitted.epochs)
+    validation = partial(draw_validation, epochs=fitted.epochs, best=fitted.best.epoch)
+    (folder / CURVES).write_bytes(as_png([loss, validation]))
+    curves = [
+        picture(as_svg(loss, "loss"), "The mean loss of a training interaction, epoch by epoch."),
+        picture(
+            as_svg(validation, "validation"),
+            "Recall@20 on validation. The best epoch's vectors were kept.",
+        ),
+    ]
+    return f"<h2>How training went</h2>\n{cards(curves, wide=True)}"
+
+
 def _head(outcome: Outcome) -> str:
     fitted, metrics, config = outcome.fitted, outcome.metrics, outcome.config
     tiles = {
         "test recall@20": figure_shown(metrics["overall"].get("recall@20")),
         "test ndcg@20": figure_shown(metrics["overall"].get("ndcg@20")),
         "recall@20 of cold videos": figure_shown(metrics["cold"].get("recall@20")),
-        "best epoch": f"{fitted.best.epoch} of {len(fitted.epochs)}",
-        "time": _duration(fitted.seconds),
     }
     if fitted.members:
         tiles["best epoch"] = ", ".join(str(member.best.epoch) for member in fitted.members)
+    elif fitted.epochs:
+        tiles["best epoch"] = f"{fitted.best.epoch} of {len(fitted.epochs)}"
+    if fitted.epochs:
+        tiles["time"] = _duration(fitted.seconds)
     told = f"{config.model}, fusion {config.fusion}, seed {outcome.seed}"
     return f"<h1>{escape(outcome.dataset.name)}</h1>\n<p class=quiet>{escape(told)}</p>\n" + cards(
         f"<p>{escape(what)}<b>{escape(value)}</b></p>" for what, value in tiles.items()

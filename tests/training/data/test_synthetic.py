@@ -10,7 +10,7 @@ from training.data.folder_writer import write_dataset
 from training.data.synthetic import TOPIC_NAMES, make_synthetic
 from training.errors import TrainingError
 from training.evaluate import evaluate, inner_products
-from training.untrained import popularity
+from training.untrained.popularity import Popularity
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_planted_taste_tells_more_than_popularity(seed: int) -> None:
     appeal = (sample.popularity / sample.popularity.max())[:, None].astype(np.float32)
     users = np.column_stack([tastes, np.full(sample.users, 0.5, np.float32)])
     by_taste = evaluate(sample, "test", inner_products(users, np.column_stack([topics, appeal])))
-    by_popularity = evaluate(sample, "test", popularity(sample))
+    by_popularity = evaluate(sample, "test", Popularity(sample).scores)
     assert by_taste["overall"]["recall@20"] > 1.3 * by_popularity["overall"]["recall@20"]
     assert by_taste["cold"]["recall@20"] > by_popularity["cold"]["recall@20"]
 
