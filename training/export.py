@@ -136,12 +136,10 @@ def with_common_taste(users: Floats, dataset: Dataset) -> Floats:
     """Return `users: (U, D)` with the mean direction of all others for those in no split.
 
     Nothing was learnt of who has only ever skipped: a vector as it was drawn would recommend noise.
-    Nor of whose vector has no length, as of who met nothing in training where nothing is drawn.
     """
     taught = np.zeros(dataset.users, np.bool_)
     for split in SPLITS:
         taught[dataset.interactions(split).users] = True
-    taught &= users.any(axis=1)
     mean = users[taught].mean(axis=0)
     length = np.linalg.norm(mean)
     if taught.all() or length == 0:

@@ -23,6 +23,8 @@ from training.untrained.content import ContentNeighbours
 # Vectors whose lengths differ by less have one length.
 ROUNDING: Final = 1e-4
 SHORTEST: Final = 1e-12
+# Of the longest: what is shorter is rounding.
+NO_LENGTH: Final = 1e-6
 # How the fusion network is fitted to vectors. A tenth of the videos tells when it is best.
 STEPS_AT_MOST: Final = 2000
 JUDGED_EVERY: Final = 20
@@ -61,21 +63,33 @@ def servable(fitted: Fitted, dataset: Dataset, config: FitConfig, *, seed: int) 
 def unit_vectors(users: Floats, videos: Floats, others: Floats) -> tuple[Floats, Floats, Floats]:
     """Return all three of unit length, so that cosines rank videos as inner products did.
 
-    Users are scaled, which changes no order of theirs. `videos: (V, D)`, and `others: (V, D)`,
-    which stand for videos too, are scaled as one, and what the longest has more than another is put
-    into a further column, where users have 0 (Bachrach et al., RecSys 2014); none where all have
-    one length.
+    Users are scaled, which changes no order of theirs; of whom nothing is known, so that they have
+    no length but for rounding, take the mean direction of the others. `videos: (V, D)`, and
+    `others: (V, D)`, which stand for videos too, are scaled as one, and what the longest has more
+    than another is put into a further column, where users have 0 (Bachrach et al., RecSys 2014);
+    none where all have one length.
     """
     lengths = np.linalg.norm(np.concatenate([videos, others]), axis=1)
     longest = float(max(lengths.max(), SHORTEST))
     sides = [videos / longest, others / longest]
-    users = users / np.maximum(np.linalg.norm(users, axis=1, keepdims=True), SHORTEST)
+    users = _directions(users)
     if lengths.min() < longest * (1 - ROUNDING):
         rest = [np.sqrt(np.maximum(0, 1 - (side**2).sum(1, keepdims=True))) for side in sides]
         sides = [np.hstack(pair) for pair in zip(sides, rest, strict=True)]
         users = np.hstack([users, np.zeros((len(users), 1))])
     users, *sides = (side.astype(np.float32) for side in (users, *sides))
     return users, sides[0], sides[1]
+
+
+def _directions(users: Floats) -> Floats:
+    lengths = np.linalg.norm(users, axis=1, keepdims=True)
+    known = lengths > NO_LENGTH * lengths.max()
+    users = np.where(known, users / np.maximum(lengths, SHORTEST), 0)
+    common = users.sum(axis=0)
+    if not common.any():
+        common[0] = 1
+    directions: Floats = np.where(known, users, common / np.linalg.norm(common))
+    return directions
 
 
 def fused_alike(

@@ -58,11 +58,17 @@ def test_vectors_of_one_length_get_no_further_column() -> None:
         np.testing.assert_array_equal(found, given)
 
 
-def test_a_user_or_video_without_any_direction_is_no_hindrance() -> None:
+def test_of_whom_nothing_is_known_takes_the_mean_direction_of_the_others() -> None:
+    users = np.array([[3, 0], [0, 0], [0, 5], [1e-9, -1e-9]], np.float32)
+    found, _, _ = unit_vectors(users, np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
+    np.testing.assert_allclose(found[[0, 2]], np.eye(2))
+    np.testing.assert_allclose(found[[1, 3]], np.full((2, 2), 0.5**0.5), rtol=1e-6)
+
+
+def test_where_nothing_is_known_of_anybody_all_vectors_have_unit_length() -> None:
     zero = np.zeros((2, 3), np.float32)
-    users, videos, _ = unit_vectors(zero, np.eye(3, dtype=np.float32), zero)
-    assert np.isfinite(users).all()
-    assert np.isfinite(videos).all()
+    for found in unit_vectors(zero, np.eye(3, dtype=np.float32), zero):
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
 
 
 def test_what_meta_mmf_is_fitted_to_stays_as_it_is() -> None:
