@@ -24,7 +24,8 @@ class Geometry(NamedTuple):
     """`centre: (D,)` of all videos, `typical: (D,)` of the users that were trained.
 
     `evening: (D, D)` shrinks the directions in which all videos differ much anyway; what it makes
-    of a video is one unit of evidence, in the mean.
+    of a video is one unit of evidence, in the mean. Where all users are one and the same it is 0:
+    what anybody met says nothing of them there.
     """
 
     centre: Doubles
@@ -43,6 +44,8 @@ def survey(users: Floats, videos: Floats) -> Geometry:
     covariance /= len(videos)
     scale = float(np.trace(covariance)) / width
     typical = users.mean(axis=0, dtype=np.float64) if len(users) else np.zeros(width)
+    if len(users) > 1 and np.ptp(users, axis=0).max() <= SHORTEST:
+        return Geometry(centre, np.zeros((width, width)), typical)
     if scale <= SHORTEST**2:
         return Geometry(centre, np.eye(width), typical)
     evening = np.linalg.inv(covariance / scale + RIDGE * np.eye(width))

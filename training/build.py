@@ -30,11 +30,19 @@ from models.propagation import GraphSage, LightGcn
 from models.recommender import MetaMMF
 from training.config import ALONG_GRAPH, ALONG_WHOLE_GRAPH, FitConfig
 from training.data.dataset import Dataset
+from training.errors import InvalidConfig
 
 
 def build(dataset: Dataset, config: FitConfig) -> Any:
-    """Return the network of `config.model` for `dataset`, its parameters drawn."""
-    return BUILDERS[config.model](dataset, config)
+    """Return the network of `config.model` for `dataset`, its parameters drawn.
+
+    Raises:
+        InvalidConfig: there is none: the system is not trained.
+    """
+    builder = BUILDERS.get(config.model)
+    if builder is None:
+        raise InvalidConfig(f"model: {config.model} is not trained (see training.untrained)")
+    return builder(dataset, config)
 
 
 def moves_rows(dataset: Dataset, config: FitConfig) -> bool:

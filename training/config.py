@@ -27,11 +27,11 @@ Limit = Annotated[int, Meta(ge=1, le=1 << 20)]
 class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every knob of `fit`. The defaults were chosen on validation splits of real data sets.
 
-    Network: `model` (see `training.build`); `vector_dim` D of all vectors; `fusion`, the form of
-    the meta layers, their `hidden_dims`, `signal_dim` S and `rank` R; `signal_hidden_dim` of the
-    extractor; `layers` of a graph, where their number is free. `neighbours` are how many neighbours
-    a node draws in a step, for each layer, that of what the step asks for first; none for the whole
-    graph.
+    Network: `model` (see `training.build`, and `training.untrained` for what has none);
+    `vector_dim` D of all vectors; `fusion`, the form of the meta layers, their `hidden_dims`,
+    `signal_dim` S and `rank` R; `signal_hidden_dim` of the extractor; `layers` of a graph, where
+    their number is free. `neighbours` are how many neighbours a node draws in a step, for each
+    layer, that of what the step asks for first; none for the whole graph.
 
     Objective: `softmax` over a step's `negatives`, or `bpr`; either of scores divided by
     `temperature`.
@@ -99,8 +99,8 @@ SAGE_LAYERS: Final = 2
 ALONG_SAGE: Final = ("metammf-gcn", "graphsage")
 # Those that fuse arrivals by the network that is trained, so that several can be brought together.
 ENSEMBLES: Final = ("metammf-mf", "metammf-gcn", "metammf-lightgcn")
-# What has settings of its own, which others are not recorded with.
-OF_GF_CF: Final = ("filter_dim", "filter_weight")
+# Settings that one model alone has: others are not recorded with them.
+OWN: Final[Mapping[str, tuple[str, ...]]] = {"gf-cf": ("filter_dim", "filter_weight")}
 # Of the vectors of members side by side: the square of this is held in double precision.
 WIDEST: Final = 8192
 # What a model wants otherwise than MetaMMF_MF; a setting of the caller's wins.
@@ -146,12 +146,7 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
         InvalidConfig: an unknown key, a value of the wrong type or range, or two that exclude
             each other.
     """
-    defaults = MODEL_DEFAULTS.get(str(values.get("model", "")), {})
-    try:
-        config = msgspec.convert({**defaults, **values}, FitConfig, strict=True)
-    except msgspec.ValidationError as error:
-        known = ", ".join(FitConfig.__struct_fields__)
-        raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
+    config = converted(values)
     _check_graph(config)
     if config.members > 1 and config.model not in ENSEMBLES:
         raise InvalidConfig(f"members: {config.model} is one network; MetaMMF may be several")
@@ -160,19 +155,36 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
     return config
 
 
+def converted(values: Mapping[str, Any]) -> FitConfig:
+    """Return what `configure` does, whether values exclude each other or not.
+
+    Raises:
+        InvalidConfig: an unknown key, or a value of the wrong type or range.
+    """
+    defaults = MODEL_DEFAULTS.get(str(values.get("model", "")), {})
+    try:
+        return msgspec.convert({**defaults, **values}, FitConfig, strict=True)
+    except msgspec.ValidationError as error:
+        known = ", ".join(FitConfig.__struct_fields__)
+        raise InvalidConfig(f"configuration: {error} (known keys: {known})") from error
+
+
 def recorded(config: FitConfig) -> dict[str, Any]:
     """Return all settings of `config`, as what is kept of runs has them.
 
-    `members` are told where there are several, and settings of GF-CF for GF-CF: what was kept
-    before they existed is still what it was.
+    `members` are told where there are several, and what one model alone has of that model: what was
+    kept before these settings existed is still what it was.
     """
     settings: dict[str, Any] = msgspec.to_builtins(config)
     if config.members == 1:
         del settings["members"]
-    if config.model != "gf-cf":
-        for name in OF_GF_CF:
-            del settings[name]
-    return settings
+    return without_foreign(config.model, settings)
+
+
+def without_foreign(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `settings` without those that another model than `model` has alone."""
+    foreign = {name for other, names in OWN.items() if other != model for name in names}
+    return {name: value for name, value in settings.items() if name not in foreign}
 
 
 def _check_graph(config: FitConfig) -> None:

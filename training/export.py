@@ -26,7 +26,7 @@ from training.loop import Fitted, Member
 VIDEOS_AT_ONCE: Final = 1024
 # What a bundle says of how its arrivals are represented.
 TRAINED: Final = "fused by the network that was trained"
-FITTED: Final = "fused by a network that was fitted to the vectors of known videos"
+FITTED: Final = "fused by a network that was fitted afterwards"
 
 
 def export(

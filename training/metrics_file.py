@@ -55,6 +55,7 @@ class MetricsFile:
             OSError: the file cannot be written.
         """
         self._running.set(1)
+        self._member.set(1)
         self._started.set(self._clock())
         sizes = (dataset.users, dataset.videos, int(dataset.cold.sum()), len(dataset.train))
         for size, number in zip(SIZES, sizes, strict=True):

@@ -40,9 +40,9 @@ def servable(fitted: Fitted, dataset: Dataset, config: FitConfig, *, seed: int) 
 
     A user's videos come in the order that they came in before (see `unit_vectors`). The fusion
     network is one of `config`'s sizes, fitted to give the vectors of known videos by their features
-    alone, or, where a system has a way of its own to represent arrivals, what that gives; profiles
-    of content are that for all videos. Videos
-    without a training interaction are then represented by it, as the service represents arrivals.
+    alone, or, where a system has a way of its own to represent arrivals, what that gives for all
+    videos: so do profiles of content. Videos without a training interaction are then represented by
+    the network, as the service represents arrivals.
     """
     if fitted.fusion is not None:
         return fitted

@@ -8,6 +8,14 @@ from models.geometry import survey
 from tests.support.bundles import unit
 
 
+def test_where_all_users_are_one_what_somebody_met_says_nothing() -> None:
+    videos = unit(np.random.default_rng(0).normal(1, 1, (100, 5)))
+    alike = survey(videos[[3] * 9], videos)
+    assert not alike.evening.any()
+    assert survey(videos[[3]], videos).evening.any()
+    assert survey(videos[[3, 3, 4]], videos).evening.any()
+
+
 def test_however_many_rows_are_measured_at_once_the_geometry_is_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

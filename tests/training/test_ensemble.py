@@ -13,7 +13,7 @@ from tests.support.bundles import unit
 from tests.support.fitting import SEED, Cut, sample, small
 from tests.support.training_command import call
 from training.checkpoint import EPOCHS, EpochReport, RunFolder
-from training.config import OF_GF_CF, FitConfig, configure, recorded
+from training.config import OWN, FitConfig, configure, recorded
 from training.data.dataset import Dataset, Floats, Interactions
 from training.data.folder_writer import write_dataset
 from training.ensemble import fit_members, together
@@ -205,7 +205,7 @@ def test_only_metammf_has_members(model: str) -> None:
 
 
 def test_runs_of_one_network_are_kept_as_they_were_before_there_were_ensembles() -> None:
-    assert set(recorded(ONE)) == set(ONE.__struct_fields__) - {"members", *OF_GF_CF}
+    assert set(recorded(ONE)) == set(ONE.__struct_fields__) - {"members", *OWN["gf-cf"]}
     assert recorded(TWO) == {**recorded(ONE), "members": 2}
 
 

@@ -13,6 +13,7 @@ from training.build import BUILDERS
 from training.config import FitConfig, configure
 from training.data.dataset import Dataset, Interactions
 from training.data.synthetic import make_synthetic
+from training.errors import InvalidConfig
 from training.evaluate import Scorer, evaluate, inner_products
 from training.loop import Fitted, fit
 from training.representation import SHARES
@@ -198,6 +199,11 @@ def test_two_planted_tastes_are_found_in_warm_and_in_cold_videos(seed: int) -> N
         for user, liked in enumerate(mine):
             wanted, unwanted = scores[user, group & liked], scores[user, group & ~liked]
             assert (wanted[:, None] > unwanted).mean() > 0.9
+
+
+def test_what_needs_no_training_is_not_trained(sample: Dataset) -> None:
+    with pytest.raises(InvalidConfig, match="gf-cf is not trained"):
+        fit(sample, small(model="gf-cf"))
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import torch
 
 from models.bundle.reader import read_bundle
 from service.catalog.fusing import Fuser
-from tests.support.datasets import two_tastes
+from service.catalog.representing import fold_in
+from tests.support.datasets import dataset_of, two_tastes
 from tests.support.training_command import call
 from training.build import BUILDERS
 from training.config import FitConfig, configure
@@ -119,6 +120,21 @@ def test_any_other_system_keeps_its_lists_and_finds_arrivals_by_their_features(
     features: dict[str, Floats] = {name: matrix[cold] for name, matrix in data.features.items()}
     (arrived,) = Fuser(bundle).fuse([features])
     np.testing.assert_allclose(arrived, served.videos[cold], atol=1e-5)
+
+
+def test_popularity_stays_the_same_list_whatever_somebody_does(tmp_path: Path) -> None:
+    train = [(user, video) for video in range(9) for user in range(9 - video)]
+    data = dataset_of(users=9, videos=12, train=train, val=[(8, 1)], test=[(8, 2)])
+    config = configure({**SMALL, "model": "popularity"})
+    fitted = servable(without_training(data, config), data, config, seed=0)
+    bundle = read_bundle(tmp_path / export(fitted, data, config, tmp_path, metrics={}, seed=0))
+    unpopular = bundle.videos[[8]]
+    for trained in (None, bundle.users[2]):
+        for weight in (5.0, -5.0):
+            weights = np.array([weight])
+            moved = fold_in(bundle.geometry, unpopular, weights, trained=trained, interactions=1)
+            assert moved is not None
+            assert np.argsort(-bundle.videos[:9] @ moved).tolist() == list(range(9))
 
 
 def test_a_seed_repeats_and_the_chance_of_others_is_left_alone() -> None:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from training.commands.shared import Config, Set, console, describe, errors_told
-from training.compare.protocol import Plan, compare
+from training.compare.protocol import Plan, compare, settings_of
 from training.compare.systems import DEFAULTS, STANDARD, grids_of
-from training.config import configure, read_grid, read_settings
+from training.config import read_grid, read_settings
 from training.data.folder import read_dataset
 from training.errors import TrainingError
 from training.progress import epochs_shown
@@ -46,7 +46,7 @@ def compare_(
         plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
         for model, changes in plan.grids.items():
             for change in changes:
-                configure({**plan.settings, **change, "model": model})
+                settings_of(model, {**plan.settings, **change})
         data = read_dataset(dataset)
         describe(data, dataset)
         found = compare(

@@ -89,6 +89,8 @@ def fit_(
                 path = metrics_file if team.leads else None
                 told = until_exported.enter_context(told_in(path, data))
                 if settings.model in UNTRAINED:
+                    if run_folder is not None and team.leads:
+                        run_folder.claim()
                     fitted = without_training(data, settings)
                 else:
                     fitted = fit_members(
@@ -116,8 +118,6 @@ def fit_(
             )
             told.succeed(bundle_id, metrics)
         if run_folder is not None and fitted.fusion is not None:
-            # Nobody else's: what was trained has claimed it long since.
-            run_folder.claim()
             outcome = Outcome(data, settings, seed, fitted, fitted.fusion, metrics)
             page = write_report(run_folder.folder, outcome)
             console.print(f"report: {page}", soft_wrap=True, markup=False)

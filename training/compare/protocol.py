@@ -15,7 +15,7 @@ from training.checkpoint import EpochReport, fingerprint
 from training.compare.measuring import made
 from training.compare.runs import Kept, Request, RunShelf
 from training.compare.systems import Grid
-from training.config import OF_GF_CF, configure, recorded
+from training.config import OWN, configure, converted, recorded
 from training.data.dataset import Dataset
 from training.errors import InvalidConfig
 from training.untrained import UNTRAINED
@@ -92,12 +92,16 @@ def _validation(kept: Kept) -> float:
     return figure
 
 
-def _settings_of(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings of `model`; those of networks are none of one that is not trained."""
-    settings = recorded(configure({**asked, "model": model}))
+def settings_of(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings of `model`; those of networks are none of one that is not trained.
+
+    Raises:
+        InvalidConfig: what is `asked` is unknown, out of range, or does not fit the model.
+    """
     if model in UNTRAINED:
-        return {name: settings[name] for name in OF_GF_CF if name in settings}
-    return settings
+        config = converted({**asked, "model": model})
+        return {name: getattr(config, name) for name in OWN.get(model, ())}
+    return recorded(configure({**asked, "model": model}))
 
 
 class _Runner:
@@ -118,7 +122,7 @@ class _Runner:
 
     def run(self, model: str, seed: int, change: dict[str, Any]) -> list[Kept]:
         """Return the run of `model`, or nothing if there is no time for it."""
-        settings = _settings_of(model, {**self._plan.settings, **change})
+        settings = settings_of(model, {**self._plan.settings, **change})
         request = Request(model, seed, change, settings, self._fingerprint)
         kept = self._shelf.find(request)
         if kept is not None:

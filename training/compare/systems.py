@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from training.build import BUILDERS
+from training.config import OWN, without_foreign
 from training.errors import InvalidConfig
 from training.untrained import UNTRAINED
 
@@ -77,7 +78,7 @@ DEFAULTS: Final[Grid] = ({},)
 
 
 def grids_of(models: Sequence[str], common: Grid | None) -> dict[str, Grid]:
-    """Return the grid of each of `models`: the declared one, or `common` for all that are trained.
+    """Return the grid of each of `models`: the declared one, or of `common` what the model heeds.
 
     Raises:
         InvalidConfig: a model is unknown, or named twice.
@@ -89,4 +90,16 @@ def grids_of(models: Sequence[str], common: Grid | None) -> dict[str, Grid]:
         raise InvalidConfig("a model is named twice")
     if common is None:
         return {model: GRIDS.get(model, DEFAULTS) for model in models}
-    return {model: DEFAULTS if model in UNTRAINED else common for model in models}
+    return {model: _heeded(model, common) for model in models}
+
+
+def _heeded(model: str, common: Grid) -> Grid:
+    """Return what of the `common` grid is another run of `model`: none of other models' settings.
+
+    And of a system that is not trained none but its own.
+    """
+    changes = [without_foreign(model, change) for change in common]
+    if model in UNTRAINED:
+        own = OWN.get(model, ())
+        changes = [{name: change[name] for name in own if name in change} for change in changes]
+    return [change for place, change in enumerate(changes) if change not in changes[:place]]

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.arrival import Fusion
 from models.ensemble import FusionEnsemble
-from training.config import FitConfig
+from training.config import OWN, FitConfig, recorded
 from training.data.dataset import SPLITS, Dataset
 from training.ensemble import seeds_of
 from training.evaluate import GROUPS, METRICS
@@ -34,6 +34,11 @@ from training.report.shares import Shares, modality_shares, signals
 
 PAGE: Final = "report.html"
 CURVES: Final = "curves.png"
+# What is heeded where nothing is trained but the network that represents arrivals.
+OF_FUSION: Final = (
+    "model", "vector_dim", "hidden_dims", "signal_hidden_dim", "signal_dim", "rank", "fusion",
+    "modality_dropout",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +64,8 @@ def write_report(folder: Path, outcome: Outcome) -> Path:
         _asked(outcome),
     ]
     file = folder / PAGE
-    file.write_text(page(f"{outcome.dataset.name}: a training run", "\n".join(parts)), "utf-8")
+    title = f"{outcome.dataset.name}: {outcome.config.model}"
+    file.write_text(page(title, "\n".join(parts)), "utf-8")
     return file
 
 
@@ -194,9 +200,13 @@ def _asked(outcome: Outcome) -> str:
         ),
     }
     # As JSON, which writes lists and texts as TOML does.
+    asked = recorded(outcome.config)
+    if not outcome.fitted.epochs:
+        heeded = (*OF_FUSION, *OWN.get(outcome.config.model, ()))
+        asked = {name: value for name, value in asked.items() if name in heeded}
     settings = {
         key: msgspec.json.encode(value).decode()
-        for key, value in [("seed", outcome.seed), *msgspec.structs.asdict(outcome.config).items()]
+        for key, value in [("seed", outcome.seed), *asked.items()]
     }
     return f"<h2>The data</h2>\n{facts(told)}\n<h2>What was asked</h2>\n{facts(settings)}"
 

@@ -12,9 +12,9 @@ from tests.support.comparing import compared, noting, plan_of
 from tests.support.datasets import two_tastes
 from tests.support.training_command import call, start
 from training.checkpoint import EpochReport
-from training.compare.protocol import compare
+from training.compare.protocol import compare, settings_of
 from training.compare.systems import GRIDS, KNOWN, STANDARD, grids_of
-from training.config import configure
+from training.config import configure, read_grid
 from training.data.folder_writer import write_dataset
 from training.errors import InvalidConfig
 from training.untrained import UNTRAINED
@@ -128,6 +128,25 @@ def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in finished} == finished
     told = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [system["model"] for system in told["systems"]] == ["popularity", "bpr-mf", "vbpr"]
+
+
+def test_settings_of_networks_are_none_of_what_is_not_trained(tmp_path: Path) -> None:
+    plan = plan_of("popularity", "gf-cf", "metammf-mf", members=2, filter_dim=3)
+    found, _ = compared(tmp_path, plan)
+    assert list(found.chosen) == ["popularity", "gf-cf", "metammf-mf"]
+    assert settings_of("popularity", plan.settings) == {}
+    assert settings_of("gf-cf", plan.settings) == {"filter_dim": 3, "filter_weight": 0.3}
+    with pytest.raises(InvalidConfig, match="member"):
+        settings_of("popularity", {"member": 2})
+
+
+def test_a_common_grid_is_tried_by_whom_it_changes() -> None:
+    common = read_grid(["filter_dim=[8, 16]", "temperature=[0.2, 0.3]"])
+    assert grids_of(["popularity", "gf-cf", "bpr-mf"], common) == {
+        "popularity": [{}],
+        "gf-cf": [{"filter_dim": 8}, {"filter_dim": 16}],
+        "bpr-mf": [{"temperature": 0.2}, {"temperature": 0.3}],
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,15 @@ import pytest
 from tests.support.datasets import dataset_of, interactions
 from tests.support.fitting import SEED, sample, small
 from tests.support.reading import Reader
-from training.config import FitConfig
+from training.config import FitConfig, recorded
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
 from training.evaluate import evaluate, inner_products
 from training.loop import best_of, fit
 from training.report.figures import MOST_POINTS, SERIES
 from training.report.page import CURVES, PAGE, Outcome, write_report
+from training.servable import servable
+from training.untrained import without_training
 
 KINDS = (
     "What the first layer makes", "The signal that steers", "The mean loss", "Recall@20 on",
@@ -56,14 +58,28 @@ def test_it_tells_every_metric_of_the_test_split(outcome: Outcome, tmp_path: Pat
 def test_it_tells_what_was_asked_and_on_what_data(outcome: Outcome, tmp_path: Path) -> None:
     text = read(tmp_path, outcome).text
     data = outcome.dataset
-    assert text.startswith(f"{data.name}: a training run {data.name}")
+    assert text.startswith(f"{data.name}: {outcome.config.model} {data.name}")
     assert f"users {data.users} " in text
     assert f"videos {data.videos}, of which {data.cold.sum()} are cold" in text
     assert f"{len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test" in text
     assert "visual 64 (" in text
     assert f"seed {SEED}" in text
-    for key, value in msgspec.structs.asdict(outcome.config).items():
+    for key, value in recorded(outcome.config).items():
         assert f" {key} {msgspec.json.encode(value).decode()}" in text
+
+
+def test_where_nothing_was_trained_it_tells_what_is_left(tmp_path: Path) -> None:
+    data, config = sample(), small("gf-cf", filter_dim=5)
+    fitted = servable(without_training(data, config), data, config, seed=SEED)
+    assert fitted.fusion is not None
+    metrics = evaluate(data, "test", inner_products(fitted.users, fitted.videos))
+    text = read(tmp_path, Outcome(data, config, SEED, fitted, fitted.fusion, metrics)).text
+    assert f"test recall@20 {metrics['overall']['recall@20']:.4f}" in text
+    assert "What the first layer makes" in text
+    assert " filter_dim 5" in text
+    for told in ("best epoch", "How training went", "max_epochs", "learning_rate"):
+        assert told not in text
+    assert not (tmp_path / CURVES).exists()
 
 
 def test_it_tells_which_epoch_was_best(outcome: Outcome, tmp_path: Path) -> None:
