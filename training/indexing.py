@@ -35,8 +35,9 @@ def build_index(
     would no longer stay in the caches of a CPU, of how vectors differ from the middle of their
     cell, rounded to four bits a column ("PQ…x4fsr": one of sixteen values, looked up in registers;
     André et al., "Quicker ADC", IEEE TPAMI 2021). Of what is rounded `refine` times as many rows as
-    wanted are to be asked for. `nprobe` is the smallest that reaches `recall_target` at 20 on a
-    sample of `users: (U, D)`; all cells, if none does.
+    wanted are to be asked for, more where all cells together do not find enough. `nprobe` is the
+    smallest that reaches `recall_target` at 20 on a sample of `users: (U, D)`; all cells, if none
+    does.
     """
     exact = faiss.IndexFlatIP(videos.shape[1])
     exact.add(videos)
@@ -53,15 +54,28 @@ def build_index(
     index.train(videos)
     index.add(videos)
     refine = 1 if whole else _refine(index, sample, truth)
-    curve: list[tuple[int, float]] = []
-    for nprobe in _probes(lists):
+    curve = _curve(index, sample, truth, refine, recall_target)
+    if not whole and curve[-1][1] < recall_target:
+        # All cells were looked into, so that what is missing was lost to rounding.
+        recalls = {n: _recall(index, sample, truth, n) for n in REFINES if n > refine}
+        refine = next((n for n, r in recalls.items() if r >= recall_target), REFINES[-1])
+        curve = _curve(index, sample, truth, refine, recall_target)
+    nprobe, recall = curve[-1]
+    return index, IndexEntry(kind.lower(), nprobe, refine, recall, curve)
+
+
+def _curve(
+    index: Any, sample: Floats, truth: Rows, refine: int, recall_target: float
+) -> list[tuple[int, float]]:
+    """Return recall by nprobe, up to the first that reaches `recall_target`, or to all cells."""
+    curve = []
+    for nprobe in _probes(index.nlist):
         index.nprobe = nprobe
         recall = _recall(index, sample, truth, refine)
         curve.append((nprobe, recall))
         if recall >= recall_target:
             break
-    nprobe, recall = curve[-1]
-    return index, IndexEntry(kind.lower(), nprobe, refine, recall, curve)
+    return curve
 
 
 def _refine(index: Any, sample: Floats, truth: Rows) -> int:

@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
+from tests.support.bundles import unit
 from training.indexing import build_index
 
 
@@ -37,6 +38,20 @@ def test_a_large_catalog_gets_an_inverted_file_that_finds_nearly_all(
     truth = np.argsort(-(others @ videos.T), axis=1)[:, :20]
     recall = np.mean([np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)])
     assert recall >= 0.98
+
+
+def test_what_rounding_costs_is_made_up_for_where_no_cell_is_left_to_look_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Vectors that lie nowhere in particular: twice as many as wanted find .98 in all cells."""
+    monkeypatch.setattr("training.indexing.LARGEST_EXACT", 1000)
+    monkeypatch.setattr("training.indexing.LARGEST_WHOLE", 5999)
+    rng = np.random.default_rng(0)
+    videos, users = unit(rng.normal(size=(6000, 64))), unit(rng.normal(size=(700, 64)))
+    _, entry = build_index(videos, users)
+    assert entry.recall_at_20 >= 0.99
+    assert entry.refine > 2
+    assert entry.curve[-1] == (entry.nprobe, entry.recall_at_20)
 
 
 def test_a_small_catalog_gets_the_exact_index() -> None:
