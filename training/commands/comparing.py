@@ -28,7 +28,7 @@ def compare_(
     set_: Set = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(help="key=[a, b] for all that are trained, in place of their own; repeats."),
+        typer.Option(help="key=[a, b] for all that heed the key, in place of their own; repeats."),
     ] = None,
     defaults: Annotated[bool, typer.Option(help="No grid: every system as it is.")] = False,  # noqa: FBT002 - a flag
     max_minutes: Annotated[
