@@ -191,6 +191,10 @@ def fingerprint(dataset: Dataset) -> str:
         digest.update(np.ascontiguousarray(part.users).data)
         digest.update(np.ascontiguousarray(part.videos).data)
     digest.update(np.ascontiguousarray(dataset.joined_features).data)
+    # What is masked when it is judged; where there is none, digests are those of before it counted.
+    if len(dataset.seen):
+        digest.update(np.ascontiguousarray(dataset.seen.users).data)
+        digest.update(np.ascontiguousarray(dataset.seen.videos).data)
     return digest.hexdigest()
 
 

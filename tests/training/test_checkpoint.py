@@ -30,7 +30,15 @@ from tests.support.fitting import (
 )
 from tests.support.source import ROOT
 from training.build import BUILDERS, build
-from training.checkpoint import CHECKPOINT, EPOCHS, REQUEST, EpochReport, Progress, RunFolder
+from training.checkpoint import (
+    CHECKPOINT,
+    EPOCHS,
+    REQUEST,
+    EpochReport,
+    Progress,
+    RunFolder,
+    fingerprint,
+)
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
 from training.errors import CorruptCheckpoint, InvalidConfig
@@ -89,6 +97,13 @@ def epochs_until_killed(process: "subprocess.Popen[str]", last: int | None) -> l
         process.wait()
         process.stdout.close()
     return told
+
+
+def test_what_was_met_outside_of_all_splits_is_part_of_the_data() -> None:
+    data = sample()
+    met = replace(data, seen=interactions([(0, 1), (2, 3)]))
+    assert fingerprint(met) != fingerprint(data)
+    assert fingerprint(replace(met, seen=interactions([(0, 1), (2, 4)]))) != fingerprint(met)
 
 
 @pytest.mark.e2e

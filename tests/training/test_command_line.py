@@ -172,6 +172,13 @@ def test_a_comparison_without_time_says_so(dataset: Path, tmp_path: Path) -> Non
     assert "no time for a single run" in told
 
 
+@pytest.mark.parametrize("seeds", ["0,-1", "0,x", "4294967296"])
+def test_seeds_that_no_generator_takes_are_told(seeds: str, dataset: Path, tmp_path: Path) -> None:
+    told = refused("compare", dataset, "--out", tmp_path, f"--seeds={seeds}", *QUICK)
+    assert seeds in told
+    assert "0 to 4294967295" in told
+
+
 def test_a_comparison_takes_a_grid_for_all_that_are_trained(dataset: Path, tmp_path: Path) -> None:
     result = call(
         "compare", dataset, "--out", tmp_path, "--models", "popularity,bpr-mf", "--seeds", "0",

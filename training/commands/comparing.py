@@ -1,5 +1,6 @@
 """The command that trains several systems and compares them."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.commands.shared import Config, Set, console, describe, errors_told
+from training.commands.shared import LARGEST_SEED, Config, Set, console, describe, errors_told
 from training.compare.protocol import Plan, compare, settings_of
 from training.compare.systems import DEFAULTS, STANDARD, grids_of
 from training.config import read_grid, read_settings
@@ -28,7 +29,7 @@ def compare_(
     set_: Set = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(help="key=[a, b] for all that heed the key, in place of their own; repeats."),
+        typer.Option(help="key=\\[a, b] for all that heed it, in place of their own; repeats."),
     ] = None,
     defaults: Annotated[bool, typer.Option(help="No grid: every system as it is.")] = False,  # noqa: FBT002 - a flag
     max_minutes: Annotated[
@@ -69,7 +70,8 @@ def compare_(
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise TrainingError(f"--seeds {text!r}: expected comma-separated integers") from None
+    with suppress(ValueError):
+        numbers = [int(part) for part in text.split(",")]
+        if all(0 <= number <= LARGEST_SEED for number in numbers):
+            return numbers
+    raise TrainingError(f"--seeds {text!r}: expected comma-separated integers, 0 to {LARGEST_SEED}")

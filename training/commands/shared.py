@@ -18,7 +18,9 @@ console = Console(stderr=True, highlight=False)
 
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, in TOML; may repeat.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file of settings (training.config).")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")]
+# What the generators of NumPy and torch both take.
+LARGEST_SEED: Final = (1 << 32) - 1
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything drawn.")]
 
 
 def describe(dataset: Dataset, folder: Path) -> None:
