@@ -186,15 +186,11 @@ def fingerprint(dataset: Dataset) -> str:
     counts = [len(dataset.interactions(split)) for split in SPLITS]
     shape = [dataset.users, dataset.videos, counts, list(dataset.feature_dims.items())]
     digest = hashlib.sha256(json.dumps(shape).encode())
-    for split in SPLITS:
-        part = dataset.interactions(split)
+    # What is in no split is masked when it is judged; where there is none it adds nothing.
+    for part in (*map(dataset.interactions, SPLITS), dataset.seen):
         digest.update(np.ascontiguousarray(part.users).data)
         digest.update(np.ascontiguousarray(part.videos).data)
     digest.update(np.ascontiguousarray(dataset.joined_features).data)
-    # What is masked when it is judged; where there is none, digests are those of before it counted.
-    if len(dataset.seen):
-        digest.update(np.ascontiguousarray(dataset.seen.users).data)
-        digest.update(np.ascontiguousarray(dataset.seen.videos).data)
     return digest.hexdigest()
 
 

@@ -100,7 +100,8 @@ def test_any_other_system_keeps_its_lists_and_finds_arrivals_by_their_features(
     for one in (fitted, served):
         scorer = without(inner_products(one.users, one.videos), data.cold)
         lists.append(rank(warm, "test", scorer).lists)
-    # A score may change places with one that equals it but for rounding.
+    # A score may change places with one that equals it but for rounding; of trained systems few do.
+    assert (lists[0] == lists[1]).mean() > 0.99 or model in UNTRAINED
     before = fitted.users @ fitted.videos.T
     first, second = (np.take_along_axis(before, one, axis=1) for one in lists)
     np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
