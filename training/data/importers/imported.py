@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.modality import Modality
 from training.data.dataset import SPLITS, Dataset, Floats, Interactions, Rows
 from training.data.split import Numbers, split_by_user
+from training.errors import InvalidDataset
 
 Times = NDArray[Any]
 Divide = Callable[[Rows, Times | None], Numbers]
@@ -108,6 +109,9 @@ def assemble(name: str, log: Log, catalog: Catalog, divide: Divide | None = None
 
     `divide` gives the splits where the log has none, 80/10/10 a user if not told. Of a repeated
     pair the first split counts, and in it the earliest time.
+
+    Raises:
+        InvalidDataset: no interaction is left to train on.
     """
     notes: list[str] = []
     log, catalog = _without_bare_videos(log, catalog, notes)
@@ -121,6 +125,9 @@ def assemble(name: str, log: Log, catalog: Catalog, divide: Divide | None = None
     bounds = np.searchsorted(splits, np.arange(1, len(SPLITS)))
     parts = zip(np.split(users, bounds), np.split(log.videos, bounds), strict=True)
     train, val, test = (Interactions(*part) for part in parts)
+    if not len(train):
+        held_out = f"{len(val)} in val, {len(test)} in test"
+        raise InvalidDataset([*notes, f"{name}: has no interaction to train on ({held_out})"])
     dataset = Dataset(
         name=name,
         user_ids=[log.user_ids[user] for user in used],

@@ -96,7 +96,7 @@ def test_a_video_whose_features_are_zeros_is_left_out_and_said_so(source: Path) 
         (["0\t1\t5\t9\t0", "0\t1\t5"], "Row #3: Expected 5 columns, got 3"),
         (["0\t4\t5\t9\t0"], "line 2: user 0, video 4: the video is unknown"),
         (["0\t-1\t5\t9\t0"], "line 2: user 0, video -1: a number is negative"),
-        ([], "has no row in the train split"),
+        ([], "baby: has no interaction to train on (0 in val, 0 in test)"),
     ],
 )
 def test_malformed_rows_are_told(lines: list[str], text: str, source: Path) -> None:

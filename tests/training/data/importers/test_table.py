@@ -82,6 +82,14 @@ def test_a_split_is_kept_and_milliseconds_become_seconds(source: Path, write: Wr
     assert sorted(found.times().values()) == [1_699_999_999, 1_700_000_000, 1_700_000_000]
 
 
+def test_a_source_that_trains_nothing_is_told(source: Path, write: Writer) -> None:
+    write(source / "interactions", MET | {"split": ["val"] * 7 + ["test"] * 3})
+    write(source / "visual", WIDE)
+    told = refusal("csv", source)
+    assert "mine: has no interaction to train on (7 in val, 3 in test)" in told
+    assert "interactions.parquet" not in told
+
+
 def test_other_columns_are_named_by_options(source: Path, write: Writer) -> None:
     names = {"user_id": "viewer", "video_id": "clip", "timestamp": "at"}
     write(source / "interactions", {names[name]: values for name, values in MET.items()})
