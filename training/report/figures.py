@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from training.checkpoint import EpochReport
 from training.data.dataset import Floats, Mask
@@ -73,12 +74,14 @@ def _figure(draws: Sequence[Draw]) -> Figure:
 
 def draw_loss(axes: Axes, epochs: Sequence[EpochReport]) -> None:
     """Draw the loss of each epoch."""
+    _count(axes)
     _line(axes, [entry.epoch for entry in epochs], [entry.loss for entry in epochs], SERIES[0])
     axes.set(xlabel="epoch", ylabel="training loss")
 
 
 def draw_validation(axes: Axes, epochs: Sequence[EpochReport], best: int) -> None:
     """Draw recall@20 on validation for each group, and a line at the `best` epoch."""
+    _count(axes)
     axes.set(xlabel="epoch", ylabel="validation recall@20")
     judged = [(entry.epoch, entry.judged) for entry in epochs if entry.judged is not None]
     for group, colour in zip(("overall", "warm", "cold"), SERIES, strict=True):
@@ -146,6 +149,11 @@ def _line(
 ) -> None:
     # One epoch is no line; without a mark it would not be seen.
     axes.plot(epochs, values, "o-" if len(epochs) == 1 else "-", color=colour, label=label)
+
+
+def _count(axes: Axes) -> None:
+    """Put no tick between two epochs."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _legend_above(axes: Axes) -> None:

@@ -8,16 +8,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from matplotlib.figure import Figure
 
 from tests.support.datasets import dataset_of, interactions
 from tests.support.fitting import SEED, sample, small
 from tests.support.reading import Reader
+from training.checkpoint import EpochReport
 from training.config import FitConfig, recorded
 from training.data.dataset import Dataset
 from training.data.synthetic import make_synthetic
 from training.evaluate import evaluate, inner_products
 from training.loop import best_of, fit
-from training.report.figures import MOST_POINTS, SERIES
+from training.report.figures import MOST_POINTS, SERIES, draw_loss
 from training.report.page import CURVES, PAGE, Outcome, write_report
 from training.servable import servable
 from training.untrained import without_training
@@ -96,6 +98,14 @@ def test_it_tells_which_epoch_was_best(outcome: Outcome, tmp_path: Path) -> None
     text = read(tmp_path, replace(outcome, fitted=replace(fitted, epochs=epochs))).text
     assert f"best epoch {best} of {len(epochs)}" in text
     assert f"best, epoch {best}" in text
+
+
+def test_no_tick_stands_between_two_epochs() -> None:
+    axes = Figure().add_subplot()
+    draw_loss(axes, [EpochReport(epoch, 4, 1 / epoch, None, None, 1.0) for epoch in range(1, 5)])
+    ticks = axes.get_xticks()
+    assert len(ticks) > 2
+    assert (ticks == ticks.round()).all()
 
 
 def test_it_needs_no_other_file_and_no_network(outcome: Outcome, tmp_path: Path) -> None:
