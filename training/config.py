@@ -52,7 +52,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Schedule: `averaging` is the decay a step of the running average of the parameters, which is
     what is judged and exported. Every `validate_every` epochs it is judged on validation; training
-    ends `patience` epochs after the best.
+    ends `patience` epochs after the best, which are no fewer.
     """
 
     model: Model = "metammf-mf"
@@ -148,6 +148,11 @@ def configure(values: Mapping[str, Any]) -> FitConfig:
     """
     config = converted(values)
     _check_graph(config)
+    if config.patience < config.validate_every:
+        raise InvalidConfig(
+            f"patience: expected at least validate_every, {config.validate_every}, or training "
+            f"ends before a second validation; found {config.patience}"
+        )
     if config.members > 1 and config.model not in ENSEMBLES:
         raise InvalidConfig(f"members: {config.model} is one network; MetaMMF may be several")
     if config.members > 1 and config.members * config.vector_dim > WIDEST:

@@ -214,3 +214,10 @@ def test_settings_are_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
     assert read_settings(None) == {}
     file = written(tmp_path, "rank = 3\n")
     assert read_settings(file, ["layers=2"]) == {"rank": 3, "layers": 2}
+
+
+def test_patience_ends_nothing_before_a_second_validation() -> None:
+    assert configure({"validate_every": 7, "patience": 7}).patience == 7
+    told = refusal(None, "validate_every=7", "patience=6")
+    assert told.startswith("patience: expected at least validate_every, 7,")
+    assert told.endswith("found 6")
