@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,10 @@ from torch.nn import Parameter
 
 from training.data.dataset import Mask, Rows
 from training.data.sampling import Batch
+
+# The others wait while the leading process judges, which takes it hours where there are many users.
+# (Where a process dies, torchrun ends the others, whatever this is.)
+LONGEST_WAIT: Final = timedelta(days=7)
 
 
 class Share(NamedTuple):
@@ -121,6 +126,14 @@ class Team:
         own, places = share.among(rows)
         return Batch(users, positives, batch.negatives, (places, columns[own])), weight
 
+    def mean(self, value: float) -> float:
+        """Return the mean of `value` over the processes."""
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return total.item() / self.size
+
     def shared(self, value: Any) -> Any:
         """Return the `value` of the leading process, in every process."""
         if self.size == 1:
@@ -133,20 +146,30 @@ class Team:
 ALONE: Final = Team()
 
 
+def size_by_environment() -> int:
+    """Return how many processes are in the team that `torchrun` has set up, 1 where it has none."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def leads_by_environment() -> bool:
+    """Return whether this process will lead that team."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Team]:
     """Join the team that `torchrun` has set up in the environment; alone where there is none.
 
     Once it is left, none of its threads remains.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = size_by_environment()
     if size == 1:
         yield Team(device)
         return
     # Imported by an optimiser later, it would hold the group as a default of its functions. Threads
     # of a group that outlives `destroy_process_group` abort the process when the interpreter ends.
     import_module("torch.distributed.nn.functional")
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=LONGEST_WAIT)
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     try:

@@ -128,10 +128,13 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go once over the training interactions and return the mean loss of one."""
         self._network.train()
+        if self._team.size > 1:
+            # Each process drops otherwise than the others, and after a cut as it would have.
+            torch.manual_seed(self._first_draw + self._steps * self._team.size + self._team.rank)
         total = 0.0
         for batch in self.batches():
             total += self.step(batch) * len(batch.users)
-        return total / max(1, len(self._sampler))
+        return self._team.mean(total) / max(1, len(self._sampler))
 
     def batches(self) -> Iterator[Batch]:
         """Draw an epoch of batches."""

@@ -10,6 +10,7 @@ import pytest
 
 from models.bundle.reader import Bundle, read_bundle
 from tests.support.leaving import TASKS
+from training.checkpoint import EPOCHS
 from training.data.folder_writer import write_dataset
 from training.data.sampling import Batch
 from training.data.synthetic import make_synthetic
@@ -21,16 +22,31 @@ SETTINGS = ("max_epochs=3", "feature_dropout=0.0", "batch_size=100", "negatives=
 ALONG_GRAPH = 'model="metammf-lightgcn"'
 BY_ROWS = 'optimiser="rows"'
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+ALONE = (sys.executable, "-m")
+# torchrun starts `python -m training` itself, and takes a bare --run for an option of its own.
+TOGETHER = (*TORCHRUN, "-m", "--")
 
 
-def fitted(dataset: Path, out: Path, changes: tuple[str, ...], *launcher: str) -> Bundle:
+def fitted(
+    dataset: Path, out: Path, changes: tuple[str, ...], *launcher: str, ending: tuple[str, ...] = ()
+) -> Bundle:
     settings = [part for setting in (*SETTINGS, *changes) for part in ("--set", setting)]
-    command = [*launcher, "-m", "training", "fit", str(dataset), "--out", str(out), *settings]
+    command = [
+        *launcher, "training", "fit", str(dataset), "--out", str(out), "--run", str(out / "run"),
+        *settings, *ending,
+    ]  # fmt: skip
     done = subprocess.run(  # noqa: S603 - the command is written above
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr
+    # However many they are, one tells what is read and what became of it.
+    assert done.stderr.count(" users, ") == done.stderr.count("report: ") == 1
     return read_bundle(out / done.stdout.split()[-1])
+
+
+def losses(out: Path) -> list[float]:
+    lines = (out / "run" / EPOCHS).read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
 
 
 @pytest.mark.e2e
@@ -42,12 +58,12 @@ def fitted(dataset: Path, out: Path, changes: tuple[str, ...], *launcher: str) -
 def test_two_processes_train_what_one_does(changes: tuple[str, ...], tmp_path: Path) -> None:
     # (Adam makes much of a gradient that is 0 but for rounding; with these interactions none is.)
     write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=2))
-    alone = fitted(tmp_path / "data", tmp_path / "alone", changes, sys.executable)
-    # torchrun starts `python -m training` itself.
-    together = fitted(tmp_path / "data", tmp_path / "together", changes, *TORCHRUN)
+    alone = fitted(tmp_path / "data", tmp_path / "alone", changes, *ALONE)
+    together = fitted(tmp_path / "data", tmp_path / "together", changes, *TOGETHER)
     for name in ("users", "videos"):
         np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-4)
     assert len(list((tmp_path / "together").glob("*/manifest.json"))) == 1
+    assert losses(tmp_path / "together") == pytest.approx(losses(tmp_path / "alone"), abs=1e-4)
     ours, theirs = (json.dumps(bundle.manifest.training["config"]) for bundle in (alone, together))
     assert ours == theirs
 
@@ -56,11 +72,25 @@ def test_two_processes_train_what_one_does(changes: tuple[str, ...], tmp_path: P
 def test_two_processes_train_the_ensemble_that_one_does(tmp_path: Path) -> None:
     write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=2))
     members = ("members=2",)
-    alone = fitted(tmp_path / "data", tmp_path / "alone", members, sys.executable)
-    together = fitted(tmp_path / "data", tmp_path / "together", members, *TORCHRUN)
+    alone = fitted(tmp_path / "data", tmp_path / "alone", members, *ALONE)
+    together = fitted(tmp_path / "data", tmp_path / "together", members, *TOGETHER)
     # Which way an axis points is nothing that scores depend on.
     found, expected = (bundle.users @ bundle.videos.T for bundle in (together, alone))
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.e2e
+def test_what_processes_drop_is_the_same_after_a_cut(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", make_synthetic(videos=120, users=50, seed=2))
+    dropping = ("feature_dropout=0.3", "modality_dropout=0.3")
+    whole = fitted(tmp_path / "data", tmp_path / "whole", dropping, *TOGETHER)
+    cut = ("--max-minutes", "0")
+    fitted(tmp_path / "data", tmp_path / "cut", dropping, *TOGETHER, ending=cut)
+    assert len(losses(tmp_path / "cut")) == 1
+    again = fitted(tmp_path / "data", tmp_path / "cut", dropping, *TOGETHER)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    for name in ("users", "videos"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
 
 
 @pytest.mark.e2e

@@ -14,6 +14,7 @@ from training.checkpoint import RunFolder
 from training.commands.shared import (
     NOTHING_KEPT,
     Config,
+    Device,
     Seed,
     Set,
     console,
@@ -51,7 +52,7 @@ def fit_(
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after the epoch that ends past this.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for CUDA where it is.")] = "auto",
+    device: Device = "auto",
     keep: Annotated[
         int, typer.Option(min=1, help="How many bundles stay; older ones are removed.")
     ] = 5,

@@ -11,12 +11,15 @@ from rich.console import Console
 from models.bundle.errors import BundleError
 from training.data.dataset import SEEN, SPLITS, Dataset
 from training.errors import TrainingError
+from training.team import leads_by_environment
 
 NOTHING_KEPT: Final = "nothing was written"
-# Progress goes to stderr; what a program would read goes to stdout.
-console = Console(stderr=True, highlight=False)
+# Progress goes to stderr; what a program would read goes to stdout. Of processes that train
+# together one tells how it goes, and each what is wrong.
+console = Console(stderr=True, highlight=False, quiet=not leads_by_environment())
 
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, in TOML; may repeat.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto for CUDA where it is.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file of settings (training.config).")]
 # What the generators of NumPy and torch both take.
 LARGEST_SEED: Final = (1 << 32) - 1
