@@ -29,7 +29,7 @@ class Diverged(TrainingError):
 
     def __init__(self) -> None:
         """Say what to do."""
-        super().__init__("training diverged: vectors are not finite; lower learning_rate")
+        super().__init__("training diverged: its numbers are not finite; lower learning_rate")
 
 
 class InvalidConfig(TrainingError):

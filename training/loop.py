@@ -3,6 +3,7 @@
 Knows when to stop and when to save; nothing of steps or terminals.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from training.build import build
 from training.checkpoint import EpochReport, Progress, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
+from training.errors import Diverged
 from training.team import ALONE, Team
 from training.trainer import Trainer
 
@@ -90,13 +92,15 @@ def fit(
 
     The same seed on the same machine and thread count gives the same vectors, bit for bit, also
     when a `run` folder holds the checkpoint of a fit that was cut off: it goes on from there.
-    Training ends after `max_epochs`, `patience` epochs after the best one, or once an epoch ends
-    past `max_seconds`. Without validation interactions it trains `max_epochs`. The processes of a
-    `team` share each batch and end with the same vectors; the leading one validates and writes.
+    Training ends after `max_epochs`, `patience` epochs after the best one, once an epoch ends past
+    `max_seconds`, or with a loss that is not finite. Without validation interactions it trains
+    `max_epochs`. The processes of a `team` share each batch and end with the same vectors; the
+    leading one validates and writes.
 
     Raises:
         InvalidConfig: the checkpoint in `run` is of another fit.
         CorruptCheckpoint: it cannot be read.
+        Diverged: the loss was not finite before anything was judged.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -114,6 +118,8 @@ def fit(
             report(progress.epochs[-1])
         if run is not None:
             run.save(trainer, progress)
+        if not math.isfinite(best_of(progress.epochs).loss):
+            raise Diverged
         learnt = trainer.finish(progress.kept)
         common = team.shared(learnt.best_common() if team.leads else None)
         learnt.set_common(common)
@@ -135,6 +141,8 @@ def _advance(
     best = progress.epochs[-1].best if progress.epochs else None
     loss = trainer.run_epoch()
     due = epoch % config.validate_every == 0 or epoch == config.max_epochs
+    # What has left the numbers is no candidate, however its ranking would be judged.
+    due = due and math.isfinite(loss)
     judged = _told(trainer.validate()) if due and team.leads else None
     seconds = time.monotonic() - started
     # When to stop is for one process to say: no two clocks agree.
@@ -163,6 +171,8 @@ def _ended(epochs: list[EpochReport], config: FitConfig, max_seconds: float | No
     last = epochs[-1]
     return (
         last.epoch >= config.max_epochs
+        # What has left the numbers does not come back.
+        or not math.isfinite(last.loss)
         or last.epoch - best_of(epochs).epoch >= config.patience
         or (max_seconds is not None and last.seconds >= max_seconds)
     )

@@ -1,5 +1,6 @@
 """Shows a person that training goes on: a bar on a terminal, plain lines elsewhere."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,7 @@ def epochs_shown(console: Console, title: str) -> Iterator[Callable[[EpochReport
             progress.update(
                 task, completed=report.epoch, total=report.max_epochs, state=_state(report)
             )
+            _warn(console, title, report)
 
         yield show
 
@@ -38,6 +40,13 @@ def epochs_shown(console: Console, title: str) -> Iterator[Callable[[EpochReport
 def _print_some(console: Console, title: str, report: EpochReport) -> None:
     if report.epoch == 1 or report.epoch % LINES_EVERY == 0:
         text = f"{title}: epoch {report.epoch}/{report.max_epochs}, {_state(report)}"
+        console.print(text, soft_wrap=True)
+    _warn(console, title, report)
+
+
+def _warn(console: Console, title: str, report: EpochReport) -> None:
+    if not math.isfinite(report.loss):
+        text = f"{title}: the loss is {report.loss} in epoch {report.epoch}; it ends here"
         console.print(text, soft_wrap=True)
 
 

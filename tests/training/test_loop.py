@@ -1,5 +1,6 @@
 """Training repeats, stops when it should, and hands back its best epoch."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from training.build import BUILDERS
 from training.config import FitConfig, configure
 from training.data.dataset import Dataset, Interactions
 from training.data.synthetic import make_synthetic
-from training.errors import InvalidConfig
+from training.errors import Diverged, InvalidConfig
 from training.evaluate import Scorer, evaluate, inner_products
 from training.loop import Fitted, fit
 from training.representation import SHARES
@@ -112,6 +113,31 @@ def test_training_stops_after_the_epoch_that_passes_the_time(sample: Dataset) ->
     assert len(fit(sample, small(max_epochs=1000), max_seconds=0).epochs) == 1
     timed = fit(sample, small(max_epochs=100_000, patience=100_000), max_seconds=0.5)
     assert timed.epochs[-1].seconds >= 0.5 > timed.epochs[-2].seconds
+
+
+# Decay multiplies what maps features by -2 in every step, until it is too large for a number.
+WILD = {"learning_rate": 0.03, "fusion_decay": 100.0, "max_epochs": 300, "patience": 300}
+
+
+def test_training_ends_where_its_numbers_end_and_keeps_what_was_best(sample: Dataset) -> None:
+    fitted = fit(sample, small(**WILD))
+    last = fitted.epochs[-1]
+    assert last.epoch < 100
+    assert not math.isfinite(last.loss)
+    assert last.validation is None
+    assert fitted.finite
+    assert fitted.best.validation == last.best
+    found = evaluate(sample, "val", scorer_of(fitted))["overall"]["recall@20"]
+    assert found >= fitted.best.validation
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_where_nothing_was_judged_before_that_there_is_nothing(
+    validated: bool, sample: Dataset
+) -> None:
+    config = small(**WILD, validate_every=100)
+    with pytest.raises(Diverged, match="learning_rate"):
+        fit(sample if validated else replace(sample, val=NOBODY), config)
 
 
 def test_without_validation_every_epoch_is_run_and_the_last_is_kept(sample: Dataset) -> None:

@@ -1,6 +1,7 @@
 """What a person sees of training: a bar on a terminal, plain lines in a log."""
 
 from io import StringIO
+from math import nan
 
 import pytest
 from rich.console import Console
@@ -30,6 +31,15 @@ def test_while_nothing_was_judged_there_is_no_best(terminal: bool) -> None:
 def test_what_was_judged_is_told(terminal: bool) -> None:
     text = shown([EpochReport(10, 30, 0.5, JUDGED, 0.5, 2.0)], terminal=terminal)
     assert "validation recall@20 0.2500 (best 0.5000)" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_loss_that_is_no_number_is_told_when_it_comes(terminal: bool) -> None:
+    reports = [
+        EpochReport(epoch, 30, loss, None, None, 2.0) for epoch, loss in ((1, 1.0), (2, nan))
+    ]
+    text = shown(reports, terminal=terminal)
+    assert text.count("fitting: the loss is nan in epoch 2; it ends here") == 1
 
 
 def test_a_log_gets_a_line_for_the_first_and_for_every_tenth_epoch() -> None:

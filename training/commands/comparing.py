@@ -8,14 +8,24 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.commands.shared import LARGEST_SEED, Config, Set, console, describe, errors_told
+from training.commands.shared import (
+    LARGEST_SEED,
+    Config,
+    Device,
+    Set,
+    console,
+    describe,
+    errors_told,
+)
 from training.compare.protocol import Plan, compare, settings_of
 from training.compare.systems import DEFAULTS, STANDARD, grids_of
 from training.config import read_grid, read_settings
 from training.data.folder import read_dataset
+from training.device import choose_device
 from training.errors import TrainingError
 from training.progress import epochs_shown
 from training.report.comparison import PAGE, short_table, write_comparison
+from training.team import size_by_environment
 
 
 def compare_(
@@ -35,6 +45,7 @@ def compare_(
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Report what there is after this.")
     ] = None,
+    device: Device = "auto",
 ) -> None:
     """Fit several systems with several seeds and write a report of how they compare on test.
 
@@ -42,6 +53,8 @@ def compare_(
     finished is not run again; what was cut off goes on.
     """
     with errors_told(f"the same command goes on from {out}"):
+        if size_by_environment() > 1:
+            raise TrainingError("compare is for one process; torchrun can start fit")
         common = DEFAULTS if defaults else read_grid(grid) if grid else None
         grids = grids_of([name.strip() for name in models.split(",")], common)
         plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
@@ -56,6 +69,7 @@ def compare_(
             out,
             watch=lambda title: epochs_shown(console, title),
             max_seconds=None if max_minutes is None else 60 * max_minutes,
+            device=choose_device(device),
         )
         if not found.chosen:
             raise TrainingError("there was no time for a single run; the same command goes on")

@@ -19,6 +19,7 @@ from training.data.dataset import Dataset
 from training.ensemble import fit_members
 from training.evaluate import Scorer, evaluate, figures_by_user, inner_products, rank
 from training.loop import Fitted
+from training.team import Team
 from training.untrained import UNTRAINED
 
 ARRIVALS_TIMED: Final = 20
@@ -26,9 +27,16 @@ MILLISECONDS: Final = 1000.0
 
 
 def made(
-    dataset: Dataset, request: Request, folder: Path, report: Callable[[EpochReport], None]
+    dataset: Dataset,
+    request: Request,
+    folder: Path,
+    report: Callable[[EpochReport], None],
+    *,
+    device: str = "cpu",
 ) -> Kept:
     """Run `request` on `dataset`, going on from what `folder` holds; it is removed at the end.
+
+    A network is trained on `device`; memory is that of the process, not of the device.
 
     Raises:
         InvalidConfig: the settings do not fit the model.
@@ -41,7 +49,9 @@ def made(
         seconds = time.monotonic() - started
         return _judged(dataset, request, system.scores, seconds=seconds)
     run = RunFolder(folder, dataset, config, seed=request.seed)
-    fitted = fit_members(dataset, config, seed=request.seed, run=run, report=report)
+    fitted = fit_members(
+        dataset, config, seed=request.seed, run=run, team=Team(device), report=report
+    )
     kept = _judged(
         dataset,
         request,
@@ -80,9 +90,10 @@ def _fusing(fitted: Fitted, dataset: Dataset) -> Callable[[], object] | None:
         widths = dataset.feature_dims.values()
         features, present = torch.zeros(1, sum(widths)), torch.ones(1, len(widths)).bool()
         return lambda: arrival_vectors(fusion, features, present)
-    if not list(network.feature_parameters()):
+    mapping = list(network.feature_parameters())
+    if not mapping:
         return None
-    one = torch.zeros(1, dtype=torch.int64)
+    one = torch.zeros(1, dtype=torch.int64, device=mapping[0].device)
     if isinstance(network, Rehearsing):
         return lambda: network.arrivals(one)
     return lambda: network(one[:0], one, None, 0)

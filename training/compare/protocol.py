@@ -17,7 +17,7 @@ from training.compare.runs import Kept, Request, RunShelf
 from training.compare.systems import Grid
 from training.config import OWN, configure, converted, recorded
 from training.data.dataset import Dataset
-from training.errors import InvalidConfig
+from training.errors import Diverged, InvalidConfig
 from training.untrained import UNTRAINED
 
 RUNS: Final = "runs"
@@ -47,9 +47,15 @@ class _TimeIsUpError(Exception):
 
 
 def compare(
-    dataset: Dataset, plan: Plan, folder: Path, *, watch: Watch, max_seconds: float | None = None
+    dataset: Dataset,
+    plan: Plan,
+    folder: Path,
+    *,
+    watch: Watch,
+    max_seconds: float | None = None,
+    device: str = "cpu",
 ) -> Comparison:
-    """Run what `plan` asks for and `folder` does not hold already.
+    """Run what `plan` asks for and `folder` does not hold already, on `device`.
 
     A run that is cut off goes on from its checkpoint. After `max_seconds` the run under way is
     left as it stands and no other one begins.
@@ -59,7 +65,8 @@ def compare(
     """
     if not plan.seeds:
         raise InvalidConfig("a comparison needs a seed")
-    runner = _Runner(dataset, plan, RunShelf(folder / RUNS), watch, max_seconds)
+    shelf = RunShelf(folder / RUNS)
+    runner = _Runner(dataset, plan, shelf, watch, max_seconds=max_seconds, device=device)
     first = plan.seeds[0]
     tried: dict[str, list[Kept]] = {model: [] for model in plan.grids}
     # The first setting of every system before the second of any: whoever stops early has a table.
@@ -113,9 +120,12 @@ class _Runner:
         plan: Plan,
         shelf: RunShelf,
         watch: Watch,
+        *,
         max_seconds: float | None,
+        device: str,
     ) -> None:
         self._dataset, self._plan, self._shelf, self._watch = dataset, plan, shelf, watch
+        self._device = device
         self._fingerprint = fingerprint(dataset)
         self._ends = None if max_seconds is None else time.monotonic() + max_seconds
         self.missing: list[str] = []
@@ -133,10 +143,17 @@ class _Runner:
         try:
             with self._watch(request.shown) as report:
                 kept = made(
-                    self._dataset, request, self._shelf.unfinished(request), self._in_time(report)
+                    self._dataset,
+                    request,
+                    self._shelf.unfinished(request),
+                    self._in_time(report),
+                    device=self._device,
                 )
         except _TimeIsUpError:
             self.missing.append(request.shown)
+            return []
+        except Diverged:
+            self.missing.append(f"{request.shown} (diverged)")
             return []
         self._shelf.keep(request, kept)
         return [kept]

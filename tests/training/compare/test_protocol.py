@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.comparing import compared, noting, plan_of
 from tests.support.datasets import two_tastes
-from tests.support.training_command import call, start
+from tests.support.training_command import call, refused, start
 from training.checkpoint import EpochReport
 from training.compare.protocol import compare, settings_of
 from training.compare.systems import GRIDS, KNOWN, STANDARD, grids_of
@@ -104,6 +105,34 @@ def test_a_run_that_time_cuts_off_goes_on_where_it_was(tmp_path: Path) -> None:
     assert opened == ["bpr-mf, seed 0"]
     assert found.chosen["bpr-mf"][0].run.epochs == 4
     assert not left.exists()
+
+
+def test_what_diverges_is_told_and_stops_nothing_else(tmp_path: Path) -> None:
+    grid = [{"learning_rate": 0.5, "fusion_decay": 100.0}, {"learning_rate": 0.01}]
+    plan = plan_of("metammf-mf", grid=grid, max_epochs=40, validate_every=40, patience=40)
+    for _ in range(2):
+        found, _ = compared(tmp_path, plan)
+        assert [kept.run.change for kept in found.tried] == [grid[1]]
+        (told,) = found.missing
+        assert told.startswith("metammf-mf, seed 0, learning_rate=0.5")
+        assert told.endswith("(diverged)")
+
+
+def test_a_comparison_is_no_work_for_a_team(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path / "data", two_tastes())
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = refused("compare", tmp_path / "data", "--out", tmp_path / "out")
+    assert told.startswith("compare is for one process")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_the_device_is_heeded(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", two_tastes())
+    told = refused("compare", tmp_path / "data", "--out", tmp_path / "out", "--device", "cuda")
+    assert told.startswith("--device cuda: this torch sees no CUDA device")
 
 
 @pytest.mark.e2e
