@@ -40,8 +40,11 @@ def arrival_vectors(fusion: Fusion, standardised: Tensor, present: Tensor) -> Te
     Training shows the network such videos in every step (see `models.recommender.Rehearsal`).
     What all contents have in common tells no arrival from another, and keeps all of them from users
     or hands all to them: `fusion.common`, a share of their mean, is taken off. The members of an
-    ensemble do so each, and what they say is brought together.
+    ensemble do so each, and what they say is brought together. Features that say nothing at all, as
+    where all videos have the same, give a direction that says nothing.
     """
     if isinstance(fusion, FusionEnsemble):
         return fusion.together(arrival_vectors(m, standardised, present) for m in fusion.members)
-    return normalize(normalize(fusion(standardised, present), dim=1) - fusion.common, dim=1)
+    content = fusion(standardised, present)
+    content = torch.where(content.any(dim=1, keepdim=True), content, 1.0)
+    return normalize(normalize(content, dim=1) - fusion.common, dim=1)

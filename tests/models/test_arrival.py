@@ -19,6 +19,14 @@ def fusion() -> MetaFusion:
         )
 
 
+def test_features_that_say_nothing_make_a_unit_vector_too() -> None:
+    network = fusion()
+    with torch.no_grad():
+        assert not network(torch.zeros(1, 5), PRESENT[:1]).any()
+    found = arrival_vectors(network, torch.zeros(1, 5), PRESENT[:1])
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(1))
+
+
 def test_an_arrival_points_where_its_content_points_and_has_unit_length() -> None:
     network = fusion()
     with torch.no_grad():
