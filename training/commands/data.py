@@ -1,7 +1,7 @@
 """The commands that write dataset folders: import, synth, hold-out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 import typer
@@ -23,6 +23,8 @@ from training.data.split import hold_out_videos
 from training.data.synthetic import make_synthetic
 
 FeatureFile = Annotated[Path | None, typer.Option(help="The file of these features.")]
+# Of users or videos: what is drawn of all of them lies in memory at once.
+LARGEST_SAMPLE: Final = 100_000
 ColumnName = Annotated[str | None, typer.Option(help="The column's name, if not the usual one.")]
 
 
@@ -75,8 +77,8 @@ def import_(
 
 def synth(
     destination: Annotated[Path, typer.Argument(metavar="DEST")],
-    videos: Annotated[int, typer.Option(help="How many videos.")] = 2000,
-    users: Annotated[int, typer.Option(help="How many users.")] = 1000,
+    videos: Annotated[int, typer.Option(max=LARGEST_SAMPLE, help="How many videos.")] = 2000,
+    users: Annotated[int, typer.Option(max=LARGEST_SAMPLE, help="How many users.")] = 1000,
     seed: Seed = 0,
 ) -> None:
     """Make a sample with planted tastes and write it as a dataset folder."""

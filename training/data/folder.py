@@ -216,6 +216,8 @@ def _check_times(file: InteractionFile, faults: Faults) -> None:
     if file.time_type is not None and not pa.types.is_integer(file.time_type):
         text = f"timestamp must be int64 seconds, found {file.time_type}"
         faults.add(INTERACTIONS, text)
+    if file.untimed != NONE:
+        faults.add(INTERACTIONS, f"row {file.untimed}: timestamp is null, expected int64 seconds")
 
 
 def _check_whole(dataset: Dataset, faults: Faults) -> None:

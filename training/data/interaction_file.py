@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from training.data.columns import Growing, Known, Numbered, SmallRows, check_text_columns
+from training.data.columns import NONE, Growing, Known, Numbered, SmallRows, check_text_columns
 from training.data.dataset import PARTS
 from training.data.faults import Faults
 
@@ -29,7 +30,8 @@ class InteractionFile:
     `users` are numbers of `user_ids`, in the order of their first interactions; `videos` are rows
     of the videos known; `splits` are numbers of `PARTS`, None without such a column. Any may be
     NONE: the first value of such a video or split is shown by `bad_video` or `bad_split`. `times`
-    are kept where there are no splits, if the column's type, `time_type`, is integer.
+    are kept where there are no splits, if the column's type, `time_type`, is integer; `untimed` is
+    the first row that has none, or NONE.
     """
 
     users: SmallRows
@@ -40,6 +42,7 @@ class InteractionFile:
     bad_split: str
     times: NDArray[Any] | None
     time_type: pa.DataType | None
+    untimed: int
 
 
 def read_interaction_file(
@@ -71,6 +74,7 @@ def _read(file: pq.ParquetFile, video_rows: Known) -> InteractionFile:
     users, videos = Numbered(known), Numbered(video_rows)
     splits = Numbered(Known((name, number) for number, name in enumerate(PARTS)), np.int8)
     times: list[NDArray[Any]] = []
+    untimed = NONE
     for block in _blocks(file):
         block.validate(full=True)  # text that is not UTF-8 is found only here
         users.take(block["user_id"])
@@ -78,6 +82,9 @@ def _read(file: pq.ParquetFile, video_rows: Known) -> InteractionFile:
         if divided:
             splits.take(block["split"])
         if timed:
+            null = pc.index(pc.is_null(block["timestamp"]), True).as_py()
+            if null >= 0 and untimed == NONE:
+                untimed = sum(map(len, times)) + null
             times.append(block["timestamp"].fill_null(0).to_numpy())
     pa.default_memory_pool().release_unused()
     return InteractionFile(
@@ -89,6 +96,7 @@ def _read(file: pq.ParquetFile, video_rows: Known) -> InteractionFile:
         bad_split=splits.first_bad,
         times=np.concatenate([np.empty(0, np.int64), *times]) if timed else None,
         time_type=time_type,
+        untimed=untimed,
     )
 
 

@@ -23,7 +23,7 @@ def read_matrix(file: Path, faults: list[str]) -> Floats | None:
         with file.open("rb") as stream:
             matrix = np.load(stream, allow_pickle=False)
     except UNREADABLE as error:
-        faults.append(f"{file.name}: is not a plain .npy array: {error}")
+        faults.append(f"{file.name}: is not a plain .npy array: {fault_in_file(error)}")
         return None
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":  # noqa: PLR2004
         what = f"{matrix.dtype} of shape {matrix.shape}" if hasattr(matrix, "shape") else "no array"
@@ -35,6 +35,15 @@ def read_matrix(file: Path, faults: list[str]) -> Floats | None:
     # What float32 cannot hold becomes inf or nan here, and is named by who reads it.
     with np.errstate(over="ignore", invalid="ignore"):
         return matrix.astype(np.float32)
+
+
+def fault_in_file(error: Exception) -> str:
+    """Return what a person is told of an UNREADABLE file.
+
+    numpy takes all bytes that it does not know for a pickle, and says how to load one.
+    """
+    text = str(error)
+    return "it holds Python objects, or is something else" if "pickle" in text else text
 
 
 def fault_in_values(matrix: Floats) -> str | None:

@@ -265,6 +265,15 @@ def test_an_empty_table_of_videos_is_refused(folder: Path) -> None:
     assert told(faults(folder)[0], "visual.npy: has 6 rows, expected 0")
 
 
+def test_a_timestamp_that_is_missing_is_named(folder: Path) -> None:
+    recolumn(folder, INTERACTIONS, "timestamp", pa.array([7, 6, None, 4, None, 2, 1, 0]))
+    # Where splits are told, times divide nothing.
+    read_dataset(folder)
+    table = pq.read_table(folder / INTERACTIONS)
+    pq.write_table(table.drop_columns(["split"]), folder / INTERACTIONS, row_group_size=2)
+    assert told(faults(folder)[0], INTERACTIONS, "row 2: timestamp is null")
+
+
 @pytest.mark.parametrize(
     "times",
     [

@@ -114,6 +114,8 @@ def assemble(name: str, log: Log, catalog: Catalog, divide: Divide | None = None
         InvalidDataset: no interaction is left to train on.
     """
     notes: list[str] = []
+    if log.times is not None:
+        log = log._replace(times=_seconds(log.times))
     log, catalog = _without_bare_videos(log, catalog, notes)
     log = _distinct(log, notes)
     splits = log.splits
@@ -138,7 +140,8 @@ def assemble(name: str, log: Log, catalog: Catalog, divide: Divide | None = None
         features=catalog.features,
         metadata=catalog.metadata,
     )
-    return Imported(dataset, None if log.times is None else _seconds(log.times), tuple(notes))
+    times = None if log.times is None else np.floor(log.times).astype(np.int64)
+    return Imported(dataset, times, tuple(notes))
 
 
 def _without_bare_videos(log: Log, catalog: Catalog, notes: list[str]) -> tuple[Log, Catalog]:
@@ -173,6 +176,6 @@ def _distinct(log: Log, notes: list[str]) -> Log:
     return log.at(np.sort(order[first]))
 
 
-def _seconds(times: Times) -> Rows:
-    latest = times.max(initial=0)
-    return np.floor_divide(times, 1000 if latest > LATEST_SECOND else 1).astype(np.int64)
+def _seconds(times: Times) -> NDArray[np.float64]:
+    """Return times that are seconds or, each by itself, milliseconds as seconds and their parts."""
+    return np.where(times > LATEST_SECOND, times / 1000, times)

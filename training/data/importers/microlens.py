@@ -94,6 +94,8 @@ def _read_titles(folder: Path) -> dict[str, str]:
             lines.seek(0)
             rows = csv.reader(lines) if headed else (line.split(",", 1) for line in lines)
             for number, cells in enumerate(rows, 1):
+                if not "".join(cells).strip():
+                    continue
                 if len(cells) > 1 and cells[0].isdecimal():
                     titles[cells[0]] = ",".join(cells[1:]).strip()
                 elif not (headed and number == 1):

@@ -15,7 +15,7 @@ from training.data.dataset import SPLITS
 from training.data.importers.feature_files import Names, read_row_features
 from training.data.importers.imported import Imported, Options, assemble
 from training.data.importers.numbered import Pairs, from_numbers, split_numbers
-from training.data.matrix import UNREADABLE
+from training.data.matrix import UNREADABLE, fault_in_file
 from training.errors import InvalidDataset
 
 PAIR_WIDTH: Final = 2
@@ -50,7 +50,7 @@ def _read_pairs(file: Path, faults: list[str]) -> list[Pairs]:
         faults.append(f"{file} is missing")
         return []
     except UNREADABLE as error:
-        faults.append(f"{file.name}: is not a plain .npz archive: {error}")
+        faults.append(f"{file.name}: is not a plain .npz archive: {fault_in_file(error)}")
         return []
     parts: list[Pairs] = []
     for split in SPLITS:
@@ -75,7 +75,7 @@ def _read_items(file: Path, videos: int) -> list[dict[str, Any]]:
     if not file.exists():
         return rows
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
             for line in csv.DictReader(lines):
                 row = int(line["item"])
                 if 0 <= row < videos:

@@ -102,8 +102,9 @@ class TextTable:
     def _times(self, name: str) -> NDArray[Any]:
         column = self.column(name)
         if pa.types.is_timestamp(column.type):
+            # Their unit is known: nothing is to be guessed of it.
             column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-            return self._numbers(name, column, pa.int64())
+            return self._numbers(name, column, pa.int64()) / 1000
         if pa.types.is_string(column.type):
             self._check(name, column, NUMBER, "seconds or milliseconds since 1970")
             column = pc.utf8_trim_whitespace(column)

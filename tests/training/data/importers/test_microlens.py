@@ -54,7 +54,7 @@ def test_lists_in_order_stand_for_times(source: Path) -> None:
 
 
 def test_titles_without_a_header_keep_their_commas_and_quotes(source: Path) -> None:
-    (source / "MicroLens-50k_title_en.csv").write_text('1,So, "this", then\n6,"Wow\n99,x\n')
+    (source / "MicroLens-50k_title_en.csv").write_text('1,So, "this", then\n6,"Wow\n\n99,x\n\n')
     found = import_("microlens", source)
     assert found.told_of("1") == {"title": 'So, "this", then'}
     assert found.told_of("6") == {"title": '"Wow'}
@@ -62,7 +62,7 @@ def test_titles_without_a_header_keep_their_commas_and_quotes(source: Path) -> N
 
 
 def test_titles_with_a_header_are_a_csv_whose_commas_may_lack_quotes(source: Path) -> None:
-    text = 'item,title\n1,"So, ""this""\nthen"\n2,one, two\n'
+    text = 'item,title\n1,"So, ""this""\nthen"\n\n2,one, two\n\n'
     (source / "MicroLens-50k_titles.csv").write_text(text)
     found = import_("microlens", source)
     assert found.told_of("1") == {"title": 'So, "this"\nthen'}

@@ -113,6 +113,19 @@ def test_objects_are_refused_and_not_unpickled(source: Path) -> None:
     assert "interactions.npz: is not a plain .npz archive" in faults(source)
 
 
+def test_nobody_is_told_to_unpickle(source: Path) -> None:
+    for name in ("interactions.npz", "visual.npy"):
+        (source / name).write_bytes(bytes(range(200)))
+    told = faults(source)
+    assert "interactions.npz: is not a plain .npz archive: it holds Python objects, or is" in told
+    assert "pickle" not in told
+
+
+def test_titles_may_begin_with_a_byte_order_mark(source: Path) -> None:
+    (source / "items.csv").write_text("item,title\n1,One\n", "utf-8-sig")
+    assert read_npz(source, Options()).dataset.metadata[1]["title"] == "One"
+
+
 def test_a_missing_archive_is_told(source: Path) -> None:
     (source / "interactions.npz").unlink()
     assert "interactions.npz is missing" in faults(source)

@@ -1,6 +1,7 @@
 """The table importer takes tables under our own names in three file formats."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,25 @@ def test_a_split_is_kept_and_milliseconds_become_seconds(source: Path, write: Wr
     assert found.met("val") == {("y", "e")}
     assert found.met("test") == {("x", "7")}
     assert sorted(found.times().values()) == [1_699_999_999, 1_700_000_000, 1_700_000_000]
+
+
+def test_each_time_is_seconds_or_milliseconds_by_itself(source: Path, write: Writer) -> None:
+    times = [1_700_000_000 + at for at in range(10)]
+    times[0] = 1_700_000_001_500
+    write(source / "interactions", MET | {"timestamp": times})
+    write(source / "visual", WIDE)
+    found = import_("csv", source)
+    assert found.times()["x", "007"] == 1_700_000_001
+    assert found.times()["x", "7"] == 1_700_000_001
+    # Of the two, the one with the half second came later.
+    assert found.met("test") == {("x", "e"), ("y", "e")}
+
+
+def test_the_unit_of_a_column_of_dates_is_not_guessed(source: Path) -> None:
+    early = [datetime(1971, 1, 1, tzinfo=UTC) + timedelta(days=at) for at in range(10)]
+    write_parquet(source / "interactions", MET | {"timestamp": early})
+    write_parquet(source / "visual", WIDE)
+    assert import_("csv", source).times()["x", "007"] == 31_536_000
 
 
 def test_a_source_that_trains_nothing_is_told(source: Path, write: Writer) -> None:
