@@ -5,13 +5,16 @@ Knows files and figures; nothing of how a run is made.
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from training.data.dataset import Floats
+from training.data.matrix import UNREADABLE
 from training.errors import TrainingError
 
 FORMAT_VERSION: Final = 1
@@ -97,22 +100,29 @@ class RunShelf:
             run = msgspec.json.decode(file.read_bytes(), type=Run)
             with np.load(arrays) as found:
                 return Kept(run, {name: found[name] for name in found.files})
-        except (msgspec.MsgspecError, OSError, ValueError) as error:
-            raise TrainingError(f"{file}: {error}; remove it to run that again") from error
+        except (msgspec.MsgspecError, *UNREADABLE) as error:
+            said = f"{file}: {error!r}, there or in {arrays.name}"
+            raise TrainingError(f"{said}; remove it to run that again") from error
 
     def keep(self, request: Request, kept: Kept) -> None:
         """Write what came of `request`, whole or not at all."""
         file, arrays = self._files(request)
-        scratch = arrays.with_suffix(".partial.npz")
-        np.savez_compressed(scratch, allow_pickle=False, **kept.by_user)
-        scratch.replace(arrays)
+        with _replacing(arrays) as stream:
+            np.savez_compressed(stream, allow_pickle=False, **kept.by_user)
         # What is there once this file is there is finished.
-        scratch = file.with_suffix(".partial")
-        with scratch.open("wb") as stream:
+        with _replacing(file) as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(kept.run)) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        scratch.replace(file)
 
     def _files(self, request: Request) -> tuple[Path, Path]:
         return self._folder / f"{request.name}.json", self._folder / f"{request.name}.npz"
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[BinaryIO]:
+    """Yield what is written to, and lies on the disk in the place of `file` afterwards."""
+    scratch = file.with_name(f".{file.name}.partial")
+    with scratch.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+    scratch.replace(file)

@@ -57,7 +57,10 @@ def test_a_run_that_was_cut_off_while_it_was_written_is_none(tmp_path: Path) -> 
     assert shelf.find(REQUEST) is None
 
 
-@pytest.mark.parametrize(("ending", "bytes_left"), [("json", b"{"), ("npz", b"PK"), ("npz", None)])
+@pytest.mark.parametrize(
+    ("ending", "bytes_left"),
+    [("json", b"{"), ("npz", b"PK"), ("npz", None), ("npz", b""), ("npz", b"P" * 100)],
+)
 def test_a_damaged_run_is_named_with_what_to_do(
     ending: str, bytes_left: bytes | None, tmp_path: Path
 ) -> None:
