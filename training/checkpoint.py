@@ -143,9 +143,9 @@ class RunFolder:
         tensors, rest = _read_checkpoint(file)
         try:
             kept = [tensors.pop(f"kept.{place}").to(s) for place, s in enumerate(start.kept)]
-            epochs = [EpochReport(*entry) for entry in rest.pop("epochs")]
+            epochs = msgspec.convert(rest.pop("epochs"), list[EpochReport])
             trainer.restore(tensors, rest)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, msgspec.MsgspecError) as error:
             fault = f"it is not the state of this network ({error!r})"
             raise CorruptCheckpoint(file, fault) from error
         return Progress(epochs, kept)

@@ -17,7 +17,6 @@ from training.axes import moments, principal_axes
 from training.checkpoint import MEMBER, EpochReport, RunFolder
 from training.config import FitConfig
 from training.data.dataset import Dataset
-from training.errors import Diverged
 from training.loop import Fitted, Member, fit
 from training.team import ALONE, Team
 
@@ -39,7 +38,7 @@ def fit_members(
     the work since its last checkpoint.
 
     Raises:
-        Diverged: the vectors of a member are not finite.
+        Diverged: a member did, before anything of it was judged.
     """
     if config.members == 1:
         return fit(
@@ -56,8 +55,6 @@ def fit_members(
             folder = RunFolder(run.folder / MEMBER.format(member), dataset, one, seed=own)
         tell = partial(_tell, report, member, config.members)
         found = fit(dataset, one, seed=own, max_seconds=share, run=folder, team=team, report=tell)
-        if not found.finite:
-            raise Diverged
         # A network holds the features of all videos: it is not to outlive its training.
         fits.append(replace(found, network=None))
         del found

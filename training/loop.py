@@ -100,7 +100,7 @@ def fit(
     Raises:
         InvalidConfig: the checkpoint in `run` is of another fit.
         CorruptCheckpoint: it cannot be read.
-        Diverged: the loss was not finite before anything was judged.
+        Diverged: loss or vectors were not finite before anything was judged.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -141,9 +141,14 @@ def _advance(
     best = progress.epochs[-1].best if progress.epochs else None
     loss = trainer.run_epoch()
     due = epoch % config.validate_every == 0 or epoch == config.max_epochs
+    judged = None
     # What has left the numbers is no candidate, however its ranking would be judged.
-    due = due and math.isfinite(loss)
-    judged = _told(trainer.validate()) if due and team.leads else None
+    if due and team.leads and math.isfinite(loss):
+        try:
+            judged = _told(trainer.validate())
+        except Diverged:
+            # The loss is that of before the last step.
+            loss = math.nan
     seconds = time.monotonic() - started
     # When to stop is for one process to say: no two clocks agree.
     entry = team.shared(EpochReport(epoch, config.max_epochs, loss, judged, best, seconds))

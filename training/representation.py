@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.bundle.fitting import LENGTH_SLACK
 from models.recommender import BLOCK, MetaMMF, Recommender, Rehearsing, WithContent
 from training.company import pulled
 from training.data.companions import Companions
 from training.data.dataset import Dataset, Floats
+from training.errors import Diverged
 from training.evaluate import evaluate_ranking, inner_products, rank
 
 # Of their mean content, what arrivals may lose.
@@ -38,6 +40,9 @@ class Representation:
         """Return the vectors of users (U, D) and videos (V, D).
 
         Videos without a training interaction are represented as the service would on arrival.
+
+        Raises:
+            Diverged: they are not finite, or have lost the length that the network gives them.
         """
         self._network.train(mode=False)
         users, videos = self._network.all_vectors()
@@ -45,10 +50,23 @@ class Representation:
             users = pulled(users, self._contents(), self._companions)
         found = users.cpu().numpy().copy(), videos.cpu().numpy().copy()
         self._let_arrive(found[1])
+        if not all(map(self._sound, found)):
+            raise Diverged
         return found
 
+    def _sound(self, vectors: Floats) -> bool:
+        lengths = np.sqrt(np.einsum("rd,rd->r", vectors, vectors))
+        if isinstance(self._network, MetaMMF):
+            # Content that is too long for a number, divided by its length, is 0.
+            return bool((np.abs(lengths - 1) <= LENGTH_SLACK).all())
+        return bool(np.isfinite(lengths).all())
+
     def judged(self) -> dict[str, Any]:
-        """Return what a ranking on validation says of the vectors."""
+        """Return what a ranking on validation says of the vectors.
+
+        Raises:
+            Diverged: see `vectors`.
+        """
         return self._judged(*self.vectors())
 
     def _judged(self, users: Floats, videos: Floats) -> dict[str, Any]:

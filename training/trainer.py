@@ -250,7 +250,11 @@ class Trainer:
                 parameter.data = data
 
     def validate(self) -> dict[str, Any] | None:
-        """Judge the averaged parameters by a ranking on validation; None without any."""
+        """Judge the averaged parameters by a ranking on validation; None without any.
+
+        Raises:
+            Diverged: they make no vectors.
+        """
         if not len(self._dataset.val):
             return None
         # Gradients are as large as all parameters, and of no use until the next step.

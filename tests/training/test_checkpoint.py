@@ -15,7 +15,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 
 from tests.support.datasets import interactions
 from tests.support.fitting import (
@@ -41,7 +42,7 @@ from training.checkpoint import (
 )
 from training.config import FitConfig
 from training.data.dataset import Dataset, Floats
-from training.errors import CorruptCheckpoint, InvalidConfig
+from training.errors import CorruptCheckpoint, Diverged, InvalidConfig
 from training.loop import Fitted, fit
 from training.trainer import Trainer
 
@@ -248,7 +249,8 @@ def test_a_run_without_validation_can_be_cut_off_too(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_is_null_in_the_log(tmp_path: Path) -> None:
     config = small("bpr-mf", learning_rate=1.0, temperature=1e-300, objective="softmax")
-    fit_in(tmp_path, config)
+    with pytest.raises(Diverged):
+        fit_in(tmp_path, config)
     assert "NaN" not in (tmp_path / EPOCHS).read_text()
     assert logged(tmp_path)[-1]["loss"] is None
 
@@ -400,3 +402,12 @@ def test_a_checkpoint_cut_off_while_it_was_written_is_no_hindrance(
     found = fit_in(folder, CONFIG)
     assert same(vectors(found), vectors(fit(sample(), CONFIG, seed=SEED)))
     assert sorted(file.name for file in folder.iterdir()) == [CHECKPOINT, EPOCHS, REQUEST]
+
+
+@pytest.mark.parametrize("epochs", [[["1", 9, 0.5, None, None, 1.0]], [[1, 9]], {}, [3]])
+def test_epochs_that_are_none_are_told(epochs: object, whole: Path, tmp_path: Path) -> None:
+    with safe_open(whole / CHECKPOINT, framework="pt") as stream:
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
+        state = json.loads((stream.metadata() or {})["state"])
+    content = save(tensors, metadata={"state": json.dumps({**state, "epochs": epochs})})
+    assert "it is not the state" in refusal(with_checkpoint(whole, tmp_path / "r", content))

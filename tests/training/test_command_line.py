@@ -214,6 +214,7 @@ def test_what_is_wrong_is_told_without_a_traceback(
     assert "exists already" in refused("import", "npz", source, dataset)
     assert "exists already" in refused("synth", dataset)
     assert "at least 50 videos" in refused("synth", out, "--videos", "3")
+    assert call("synth", out, "--videos", "99999999999").exit_code == 2
     assert "--seeds 'a,b'" in refused("compare", dataset, "--out", out, "--seeds", "a,b")
     assert "'gone'" in refused("compare", dataset, "--out", out, "--models", "gone")
     assert not out.exists()
@@ -224,7 +225,17 @@ def test_a_bundle_of_other_data_cannot_be_judged(dataset: Path, tmp_path: Path) 
     assert "20 users are not in the bundle" in refused("evaluate", tmp_path / bundle_id, dataset)
 
 
-def test_a_place_that_cannot_be_written_to_is_told(dataset: Path, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert "file" in refused("fit", dataset, "--out", tmp_path / "file" / "bundles", *QUICK)
     assert "file" in refused("synth", tmp_path / "file" / "d", "--videos", "60", "--users", "20")
+
+
+@pytest.mark.parametrize("option", ["--out", "--run"])
+def test_a_file_in_the_place_of_a_folder_is_told_before_anything_is_trained(
+    option: str, dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").touch()
+    places = {"--out": tmp_path / "b", "--run": tmp_path / "r", option: tmp_path / "taken" / "x"}
+    told = refused("fit", dataset, *QUICK, *(part for pair in places.items() for part in pair))
+    assert told.startswith(f"{option} {tmp_path / 'taken' / 'x'}: expected a folder, and")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]

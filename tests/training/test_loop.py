@@ -115,6 +115,14 @@ def test_training_stops_after_the_epoch_that_passes_the_time(sample: Dataset) ->
     assert timed.epochs[-1].seconds >= 0.5 > timed.epochs[-2].seconds
 
 
+@pytest.mark.parametrize("model", META_MMF)
+def test_features_that_are_all_alike_leave_unit_vectors(model: str, sample: Dataset) -> None:
+    alike = {name: np.ones_like(matrix) for name, matrix in sample.features.items()}
+    fitted = fit(replace(sample, features=alike), small(model=model))
+    for vectors in (fitted.users, fitted.videos):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
 # Decay multiplies what maps features by -2 in every step, until it is too large for a number.
 WILD = {"learning_rate": 0.03, "fusion_decay": 100.0, "max_epochs": 300, "patience": 300}
 
@@ -129,6 +137,19 @@ def test_training_ends_where_its_numbers_end_and_keeps_what_was_best(sample: Dat
     assert fitted.best.validation == last.best
     found = evaluate(sample, "val", scorer_of(fitted))["overall"]["recall@20"]
     assert found >= fitted.best.validation
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.3, 0.03, 0.025])
+@pytest.mark.parametrize("averaging", [0.0, 0.99])
+def test_no_vector_that_is_kept_has_lost_its_length(
+    rate: float, averaging: float, sample: Dataset
+) -> None:
+    """Content whose length is beyond all numbers makes vectors of 0, at a loss that is one."""
+    wild = small(**{**WILD, "learning_rate": rate, "averaging": averaging})
+    fitted = fit(sample, wild)
+    for vectors in (fitted.users, fitted.videos):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert len(fitted.epochs) < 100
 
 
 @pytest.mark.parametrize("validated", [True, False])

@@ -52,11 +52,14 @@ def test_a_training_tells_its_bundle_and_what_was_measured_of_it(
 
 def test_a_training_that_fails_is_told_as_failed(dataset: Path, tmp_path: Path) -> None:
     file = tmp_path / "training.prom"
-    (tmp_path / "taken").write_text("a file where the folder of bundles should be")
-    refused("fit", dataset, "--out", tmp_path / "taken", *QUICK, "--metrics-file", file)
-    told = read(file)
-    assert told["succeeded",] == told["running",] == 0
-    assert told["finished_timestamp_seconds",] > 0
+    wild = ["--set", "learning_rate=1.0", "--set", "fusion_decay=100.0", "--set", "max_epochs=60"]
+    late = ["--set", "validate_every=60", "--set", "patience=60"]
+    told = refused("fit", dataset, "--out", tmp_path / "b", *wild, *late, "--metrics-file", file)
+    assert told.startswith("training diverged")
+    assert not (tmp_path / "b").exists()
+    metrics = read(file)
+    assert metrics["succeeded",] == metrics["running",] == 0
+    assert metrics["finished_timestamp_seconds",] > 0
 
 
 def test_how_far_it_is_can_be_read_while_it_goes_on(tmp_path: Path) -> None:
@@ -75,7 +78,8 @@ def test_a_file_that_cannot_be_written_stops_before_training_begins(
     dataset: Path, tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "no" / "such.prom"
-    refused("fit", dataset, "--out", tmp_path / "b", *QUICK, "--metrics-file", nowhere)
+    told = refused("fit", dataset, "--out", tmp_path / "b", *QUICK, "--metrics-file", nowhere)
+    assert told == f"--metrics-file {nowhere}: there is no such folder\n"
     assert not (tmp_path / "b").exists()
 
 

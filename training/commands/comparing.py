@@ -13,6 +13,7 @@ from training.commands.shared import (
     Config,
     Device,
     Set,
+    check_folder,
     console,
     describe,
     errors_told,
@@ -58,9 +59,12 @@ def compare_(
         common = DEFAULTS if defaults else read_grid(grid) if grid else None
         grids = grids_of([name.strip() for name in models.split(",")], common)
         plan = Plan(grids, _numbers(seeds), read_settings(config, set_ or []))
+        if any("model" in chosen for chosen in (plan.settings, *(common or ()))):
+            raise TrainingError("model: which systems are compared is told by --models")
         for model, changes in plan.grids.items():
             for change in changes:
                 settings_of(model, {**plan.settings, **change})
+        check_folder("--out", out)
         data = read_dataset(dataset)
         describe(data, dataset)
         found = compare(
@@ -86,6 +90,8 @@ def compare_(
 def _numbers(text: str) -> list[int]:
     with suppress(ValueError):
         numbers = [int(part) for part in text.split(",")]
-        if all(0 <= number <= LARGEST_SEED for number in numbers):
+        bounded = all(0 <= number <= LARGEST_SEED for number in numbers)
+        if bounded and len(set(numbers)) == len(numbers):
             return numbers
-    raise TrainingError(f"--seeds {text!r}: expected comma-separated integers, 0 to {LARGEST_SEED}")
+    wanted = f"different comma-separated integers, 0 to {LARGEST_SEED}"
+    raise TrainingError(f"--seeds {text!r}: expected {wanted}")

@@ -17,6 +17,7 @@ from training.commands.shared import (
     Device,
     Seed,
     Set,
+    check_folder,
     console,
     describe,
     errors_told,
@@ -77,6 +78,7 @@ def fit_(
     kept = NOTHING_KEPT if run is None else f"the same command goes on from {run}"
     with errors_told(kept):
         settings = configure(read_settings(config, set_ or []))
+        _check_places(out, run, metrics_file)
         data = read_dataset(dataset)
         describe(data, dataset)
         run_folder = None if run is None else RunFolder(run, data, settings, seed=seed)
@@ -125,6 +127,16 @@ def fit_(
         for removed in remove_old(out, keep):
             console.print(f"removed: {out / removed}", soft_wrap=True, markup=False)
         typer.echo(bundle_id)
+
+
+def _check_places(out: Path, run: Path | None, metrics_file: Path | None) -> None:
+    check_folder("--out", out)
+    if run is not None:
+        check_folder("--run", run)
+    if metrics_file is not None:
+        if not metrics_file.parent.is_dir():
+            raise TrainingError(f"--metrics-file {metrics_file}: there is no such folder")
+        check_folder("--metrics-file", metrics_file.parent)
 
 
 def evaluate_(

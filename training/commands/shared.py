@@ -1,5 +1,6 @@
 """What all commands have in common: the console, options, how data and errors are told."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,19 @@ def describe(dataset: Dataset, folder: Path) -> None:
         f"({int(dataset.cold.sum()):,} cold), interactions {counts}; features {widths}",
         soft_wrap=True,
     )
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """See that `folder` is one or can become one, before hours are spent on what goes into it.
+
+    Raises:
+        TrainingError: something else is in its place, or nothing can be written there.
+    """
+    known = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not known.is_dir():
+        raise TrainingError(f"{option} {folder}: expected a folder, and {known} is none")
+    if not os.access(known, os.W_OK | os.X_OK):
+        raise TrainingError(f"{option} {folder}: nothing can be written into {known}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from training.compare.protocol import compare, settings_of
 from training.compare.systems import GRIDS, KNOWN, STANDARD, grids_of
 from training.config import configure, read_grid
 from training.data.folder_writer import write_dataset
+from training.data.synthetic import make_synthetic
 from training.errors import InvalidConfig
 from training.untrained import UNTRAINED
 
@@ -116,6 +117,44 @@ def test_what_diverges_is_told_and_stops_nothing_else(tmp_path: Path) -> None:
         (told,) = found.missing
         assert told.startswith("metammf-mf, seed 0, learning_rate=0.5")
         assert told.endswith("(diverged)")
+
+
+def test_numbers_that_go_in_the_last_step_are_no_result(tmp_path: Path) -> None:
+    """The loss of an epoch is that of before its last step."""
+    plan = plan_of("metammf-mf", learning_rate=1.0, fusion_decay=100.0, max_epochs=1)
+    dataset = make_synthetic(videos=120, users=60, seed=1)
+    found = compare(
+        dataset,
+        plan._replace(settings={**plan.settings, "batch_size": 64}),
+        tmp_path,
+        watch=noting([]),
+    )
+    assert found.chosen == {}
+    assert found.missing == ["metammf-mf, seed 0 (diverged)"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--seeds", "0,1,0"), "--seeds '0,1,0': expected different"),
+        (("--set", "model='vbpr'"), "model: which systems are compared is told by --models"),
+        (("--grid", "model=['vbpr', 'bpr-mf']"), "model: which systems are compared"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    options: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path / "data", two_tastes())
+    told = refused("compare", tmp_path / "data", "--out", tmp_path / "out", *options)
+    assert told.startswith(text)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", two_tastes())
+    (tmp_path / "out").touch()
+    told = refused("compare", tmp_path / "data", "--out", tmp_path / "out")
+    assert told.startswith(f"--out {tmp_path / 'out'}: expected a folder")
 
 
 def test_a_comparison_is_no_work_for_a_team(
