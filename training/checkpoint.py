@@ -5,7 +5,6 @@ Knows files and what a trainer says of its state; nothing of objectives or netwo
 
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from training.config import FitConfig, recorded
 from training.data.dataset import SPLITS, Dataset
+from training.durable import replacing, write_whole
 from training.errors import CorruptCheckpoint, InvalidConfig
 
 FORMAT_VERSION: Final = 1
@@ -129,7 +129,7 @@ class RunFolder:
 
     def claim(self) -> None:
         """Write down what is asked, so that nothing else is done in this folder."""
-        _write(self.folder / REQUEST, self._request.encode())
+        write_whole(self.folder / REQUEST, self._request.encode())
 
     def resume(self, trainer: Resumable, start: Progress) -> Progress:
         """Restore `trainer` from the checkpoint and return its progress; `start` if there is none.
@@ -163,10 +163,8 @@ class RunFolder:
         kept = {f"kept.{place}": tensor for place, tensor in enumerate(progress.kept)}
         said = json.dumps({**rest, "epochs": progress.epochs})
         contiguous = {name: t.cpu().contiguous() for name, t in {**tensors, **kept}.items()}
-        file = self.folder / CHECKPOINT
-        scratch = _scratch(file)
-        save_file(contiguous, scratch, metadata={"state": said})
-        _sync_and_replace(scratch, file)
+        with replacing(self.folder / CHECKPOINT) as scratch:
+            save_file(contiguous, scratch, metadata={"state": said})
         self._saved = time.monotonic()
 
     def _log(self, epochs: list[EpochReport]) -> None:
@@ -174,7 +172,7 @@ class RunFolder:
         if self._logged is None:
             self.claim()
             # What was logged after the checkpoint has been trained again, or never was.
-            _write(self.folder / EPOCHS, lines)
+            write_whole(self.folder / EPOCHS, lines)
         else:
             with (self.folder / EPOCHS).open("ab") as stream:
                 stream.write(lines)
@@ -241,19 +239,3 @@ def _line(entry: EpochReport) -> bytes:
         "seconds": entry.seconds,
     }
     return msgspec.json.encode(figures) + b"\n"
-
-
-def _write(file: Path, content: bytes) -> None:
-    scratch = _scratch(file)
-    scratch.write_bytes(content)
-    _sync_and_replace(scratch, file)
-
-
-def _scratch(file: Path) -> Path:
-    return file.with_name(f".{file.name}.partial")
-
-
-def _sync_and_replace(scratch: Path, file: Path) -> None:
-    with scratch.open("rb") as stream:
-        os.fsync(stream.fileno())
-    scratch.replace(file)

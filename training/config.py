@@ -52,7 +52,7 @@ class FitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     Schedule: `averaging` is the decay a step of the running average of the parameters, which is
     what is judged and exported. Every `validate_every` epochs it is judged on validation; training
-    ends `patience` epochs after the best, which are no fewer.
+    ends `patience` epochs after the best; there is at least one validation in so many.
     """
 
     model: Model = "metammf-mf"

@@ -172,6 +172,15 @@ def test_a_comparison_without_time_says_so(dataset: Path, tmp_path: Path) -> Non
     assert "no time for a single run" in told
 
 
+def test_a_comparison_of_which_nothing_is_left_says_why(dataset: Path, tmp_path: Path) -> None:
+    wild = ["learning_rate=1.0", "fusion_decay=100.0", "validate_every=60", "patience=60"]
+    settings = [part for setting in (*wild, "max_epochs=60") for part in ("--set", setting)]
+    told = refused(
+        "compare", dataset, "--out", tmp_path, "--models", "metammf-mf", "--defaults", *settings
+    )
+    assert told.startswith("no run has ended well: metammf-mf, seed 0 (diverged); lower")
+
+
 @pytest.mark.parametrize("seeds", ["0,-1", "0,x", "4294967296"])
 def test_seeds_that_no_generator_takes_are_told(seeds: str, dataset: Path, tmp_path: Path) -> None:
     told = refused("compare", dataset, "--out", tmp_path, f"--seeds={seeds}", *QUICK)

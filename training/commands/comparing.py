@@ -1,5 +1,6 @@
 """The command that trains several systems and compares them."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from training.commands.shared import (
     describe,
     errors_told,
 )
-from training.compare.protocol import Plan, compare, settings_of
+from training.compare.protocol import DIVERGED, Plan, compare, settings_of
 from training.compare.systems import DEFAULTS, STANDARD, grids_of
 from training.config import read_grid, read_settings
 from training.data.folder import read_dataset
@@ -76,7 +77,7 @@ def compare_(
             device=choose_device(device),
         )
         if not found.chosen:
-            raise TrainingError("there was no time for a single run; the same command goes on")
+            raise _nothing(found.missing)
         shown = short_table(write_comparison(out, data, found))
         printed = Table(*shown.head, title=data.name)
         for row in shown.rows:
@@ -85,6 +86,14 @@ def compare_(
         for missing in found.missing:
             console.print(f"not run: {missing}", soft_wrap=True, markup=False)
         console.print(f"report: {out / PAGE}", soft_wrap=True, markup=False)
+
+
+def _nothing(missing: Sequence[str]) -> TrainingError:
+    """Say why no run has come to anything."""
+    diverged = next((name for name in missing if name.endswith(DIVERGED)), None)
+    if diverged is not None:
+        return TrainingError(f"no run has ended well: {diverged}; lower learning_rate")
+    return TrainingError("there was no time for a single run; the same command goes on")
 
 
 def _numbers(text: str) -> list[int]:

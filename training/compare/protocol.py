@@ -21,6 +21,8 @@ from training.errors import Diverged, InvalidConfig
 from training.untrained import UNTRAINED
 
 RUNS: Final = "runs"
+# What a missing run is marked by where it is not for want of time.
+DIVERGED: Final = "(diverged)"
 # Opened for the run of that name; is told of every epoch.
 Watch = Callable[[str], AbstractContextManager[Callable[[EpochReport], None]]]
 
@@ -153,7 +155,7 @@ class _Runner:
             self.missing.append(request.shown)
             return []
         except Diverged:
-            self.missing.append(f"{request.shown} (diverged)")
+            self.missing.append(f"{request.shown} {DIVERGED}")
             return []
         self._shelf.keep(request, kept)
         return [kept]

@@ -4,17 +4,15 @@ Knows files and figures; nothing of how a run is made.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from training.data.dataset import Floats
 from training.data.matrix import UNREADABLE
+from training.durable import replacing, write_whole
 from training.errors import TrainingError
 
 FORMAT_VERSION: Final = 1
@@ -107,22 +105,10 @@ class RunShelf:
     def keep(self, request: Request, kept: Kept) -> None:
         """Write what came of `request`, whole or not at all."""
         file, arrays = self._files(request)
-        with _replacing(arrays) as stream:
+        with replacing(arrays) as scratch, scratch.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **kept.by_user)
         # What is there once this file is there is finished.
-        with _replacing(file) as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(kept.run)) + b"\n")
+        write_whole(file, msgspec.json.format(msgspec.json.encode(kept.run)) + b"\n")
 
     def _files(self, request: Request) -> tuple[Path, Path]:
         return self._folder / f"{request.name}.json", self._folder / f"{request.name}.npz"
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[BinaryIO]:
-    """Yield what is written to, and lies on the disk in the place of `file` afterwards."""
-    scratch = file.with_name(f".{file.name}.partial")
-    with scratch.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
-    scratch.replace(file)
