@@ -1,9 +1,10 @@
 """Replaces files: whole, on the disk, or not at all. Knows bytes; nothing of what they say."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from models.bundle.shelf import fsync
 
 
 @contextmanager
@@ -11,8 +12,7 @@ def replacing(file: Path) -> Iterator[Path]:
     """Yield where to write what takes the place of `file` once the block has ended well."""
     scratch = file.with_name(f".{file.name}.partial")
     yield scratch
-    with scratch.open("rb") as stream:
-        os.fsync(stream.fileno())
+    fsync(scratch)
     scratch.replace(file)
 
 

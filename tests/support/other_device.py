@@ -34,9 +34,6 @@ from training.team import Team
 
 NAME: Final = "other"
 aten: Final = torch.ops.aten
-FORMS: Final = ("static", "gate", "full")
-# What is done on the other device beside fitting every model.
-ALSO: Final = ("rows", "neighbours", "members", *FORMS, "cut")
 CROSSING: Final = (aten.copy_.default, aten._to_copy.default)
 
 
@@ -85,6 +82,10 @@ class There(Tensor):
 class OtherDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, tensors can be made on the other device, and put there."""
 
+    def __init__(self) -> None:
+        """Begin nothing yet."""
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
@@ -99,10 +100,6 @@ def set_up() -> None:
     # What is drawn there is drawn by the generator of this device.
     module.get_rng_state = lambda _device=0: torch.get_rng_state()
     module.set_rng_state = lambda _state, _device=0: None
-
-
-def _other() -> "OtherDevice":
-    return OtherDevice()  # type: ignore[no-untyped-call]
 
 
 def _done(func: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -148,8 +145,17 @@ def _brief(model: str, **changes: Any) -> FitConfig:
     return small(model, **{"batch_size": 300, "max_epochs": 2, **changes})
 
 
+# What is fitted on the other device beside every model as it is.
+CHANGED: Final = {
+    "rows": _brief("metammf-mf", optimiser="rows"),
+    "neighbours": _brief("metammf-lightgcn", neighbours=[4, 3], optimiser="rows"),
+    "members": _brief("metammf-mf", members=2),
+    **{form: _brief("metammf-mf", fusion=form) for form in ("static", "gate", "full")},
+}
+
+
 def _fits(config: FitConfig) -> str | None:
-    with _other():
+    with OtherDevice():
         there = fit_members(sample(), config, seed=SEED, team=Team(NAME))
     return _differ(fit_members(sample(), config, seed=SEED), there)
 
@@ -158,7 +164,7 @@ def _goes_on(folder: Path) -> str | None:
     """Fit with a cut after an epoch, there, and without one, here."""
     config, data = _brief("metammf-mf", max_epochs=5), sample()
     here = fit(data, config, seed=SEED)
-    with _other():
+    with OtherDevice():
         run = RunFolder(folder, data, config, seed=SEED, seconds_between=0.0)
         with suppress(Cut):
             fit(data, config, seed=SEED, run=run, team=Team(NAME), report=cut_after(4))
@@ -173,14 +179,14 @@ def _is_compared(model: str, folder: Path) -> str | None:
     request = Request(model, SEED, {}, recorded(config), "")
     told = []
     for device in ("cpu", NAME):
-        with _other():
+        with OtherDevice():
             run = made(sample(), request, folder, lambda _: None, device=device).run
         told.append((run.val, run.test, run.epochs, run.best_epoch, run.arrival_ms is None))
     return None if told[0] == told[1] else f"{told[0]} and {told[1]}"
 
 
 def _is_mixed() -> str | None:
-    with _other():
+    with OtherDevice():
         return str(torch.ones(3, device=NAME) + torch.ones(3))
 
 
@@ -193,16 +199,10 @@ def main(folder: Path) -> None:
     """Print what differs between the devices, or fails, by what is done: null where nothing is."""
     set_up()
     torch.set_num_threads(1)
-    changed = {
-        "rows": _brief("metammf-mf", optimiser="rows"),
-        "neighbours": _brief("metammf-lightgcn", neighbours=[4, 3], optimiser="rows"),
-        "members": _brief("metammf-mf", members=2),
-        **{form: _brief("metammf-mf", fusion=form) for form in FORMS},
-    }
     done: dict[str, Callable[[], str | None]] = {
         "mixed": _is_mixed,
         **{model: partial(_is_compared, model, folder / model) for model in BUILDERS},
-        **{name: partial(_fits, config) for name, config in changed.items()},
+        **{name: partial(_fits, config) for name, config in CHANGED.items()},
         "cut": partial(_goes_on, folder / "cut"),
     }
     told: dict[str, str | None] = {}
